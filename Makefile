@@ -1,0 +1,51 @@
+# Every target sets up what it needs first; `make` alone lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3.11
+BIN := .venv/bin
+MEMBERS := licensing metering sdk server
+TORCH := torch==2.13.0
+VIDEO ?=
+
+.PHONY: help install demo test check format rd train clean
+
+help: ## List the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: .venv/.installed ## Make .venv with all four packages; quick when nothing changed
+
+# torch first and by itself: resolved together with the rest, the index's newest build with CUDA could be taken.
+.venv/.installed: pyproject.toml hatch_build.py $(MEMBERS:%=%/pyproject.toml)
+	@echo "Setting up .venv (once; a few minutes) …"
+	@test -x $(BIN)/python || $$(command -v $(PYTHON) || command -v python3) -m venv .venv
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Narrows needs Python 3.11 or newer")'
+	@$(BIN)/pip install --quiet --disable-pip-version-check "$(TORCH)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev]"
+	@touch $@
+
+demo: install ## From a clip to an invoice: VIDEO=clip.mp4 for your own; results in demo-output/
+	@$(BIN)/python tests/end_to_end/demo.py $(if $(VIDEO),--video "$(VIDEO)")
+
+test: install check ## Lint, types, import contracts and all tests
+	@$(BIN)/pytest
+
+check: install ## Lint, types and import contracts only
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy licensing/src metering/src sdk/src server/src sdk/training sdk/benchmarks tests
+	@$(BIN)/lint-imports
+
+format: install ## Format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+rd: install ## Rate-distortion table: CLIPS=folder of .mkv or .mp4 clips
+	@test -n "$(CLIPS)" || { echo "usage: make rd CLIPS=folder"; exit 2; }
+	@$(BIN)/python sdk/benchmarks/rate_distortion.py "$(CLIPS)"
+
+train: install ## Train the weights: MATERIAL=folder with PROVENANCE.tsv, RUN=folder, MINUTES=per stage
+	@test -n "$(MATERIAL)" && test -n "$(RUN)" || { echo "usage: make train MATERIAL=folder RUN=folder [MINUTES=60]"; exit 2; }
+	@cd sdk && ../$(BIN)/python -m training.run --material "$(abspath $(MATERIAL))" --run "$(abspath $(RUN))" --minutes $(or $(MINUTES),60)
+
+clean: ## Remove what was made here, the environment included
+	rm -rf .venv demo-output .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

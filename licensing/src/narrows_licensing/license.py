@@ -1,0 +1,196 @@
+"""
+A license: what one customer may do, until when, and how its usage is counted.
+
+This is the value and its claims, one to one. Whether somebody trustworthy signed it is `document`'s concern, whether
+it permits something today is `policy`'s. A license says nothing about decoding: nobody needs one for that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from narrows_licensing.claims import ClaimReader, seconds_of
+from narrows_licensing.errors import LicenseUnreadable
+from narrows_licensing.trust import AUDIENCE, BUNDLE_VERSION_MAX, ISSUER
+
+GRACE_DAYS_MAX: Final = 366
+PRESET_COUNT_MAX: Final = 16
+PIXELS_MAX: Final = 2**32  # Per frame.
+URL_CHARACTERS_MAX: Final = 1024
+BINDING_NONE: Final = "none"  # Good on every installation of the customer, the only binding there is so far.
+
+_VERSION = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6}){0,3}")
+_LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Kind(StrEnum):
+    """What a license is for. Usage under a development license is marked as such and never billed."""
+
+    PRODUCTION = "production"
+    TRIAL = "trial"
+    DEVELOPMENT = "development"
+
+
+class MeteringMode(StrEnum):
+    """Whether the contract asks for reports of usage."""
+
+    REQUIRED = "required"
+    OPTIONAL = "optional"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entitlements:
+    """What a license permits."""
+
+    encode: bool
+    presets: tuple[str, ...]  # Encoder presets by name; an empty tuple permits none.
+    max_pixels: int  # Width × height of one frame, in luma samples.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeteringTerms:
+    """How usage under a license is counted, and under which contract."""
+
+    mode: MeteringMode
+    report_url: str | None  # https, or http on this machine; None where reports travel as files.
+    contract_id: str
+    baseline_id: str  # The codec and settings that the contract compares with, such as ``libx265-medium``.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class License:
+    """The signed permission. Times are aware, UTC, whole seconds."""
+
+    license_id: str
+    customer_id: str
+    kind: Kind
+    issued_at: datetime
+    not_before: datetime
+    expires_at: datetime  # The first moment at which it is no longer fully valid.
+    grace: timedelta  # Whole days after `expires_at` in which it still works, and says so.
+    maintenance_until: date | None  # SDK releases dated later are not covered; None covers every release.
+    entitlements: Entitlements
+    metering: MeteringTerms
+    bundle_min: int  # The lowest trust bundle that may vouch for this license.
+    sdk_min: str  # The lowest SDK release that may use it.
+
+    def claims(self) -> dict[str, Any]:
+        """
+        Return the claims of the token (RFC 7519 names where there are any). Times lose their fractions of a second.
+
+        Raises `LicenseUnreadable` if the license breaks a rule of `from_claims`: no license is signed that an SDK
+        would refuse to read.
+        """
+        if self.grace % timedelta(days=1):
+            raise LicenseUnreadable("grace_days", "is not a whole number of days")
+        claims = {
+            "iss": ISSUER,
+            "sub": self.customer_id,
+            "aud": AUDIENCE,
+            "jti": self.license_id,
+            "iat": seconds_of(self.issued_at),
+            "nbf": seconds_of(self.not_before),
+            "exp": seconds_of(self.expires_at),
+            "kind": self.kind.value,
+            "grace_days": self.grace.days,
+            "maintenance_until": self.maintenance_until.isoformat() if self.maintenance_until else None,
+            "entitlements": {
+                "encode": self.entitlements.encode,
+                "presets": list(self.entitlements.presets),
+                "max_pixels": self.entitlements.max_pixels,
+            },
+            "metering": {
+                "mode": self.metering.mode.value,
+                "report_url": self.metering.report_url,
+                "contract_id": self.metering.contract_id,
+                "baseline_id": self.metering.baseline_id,
+            },
+            "binding": BINDING_NONE,
+            "bundle_min": self.bundle_min,
+            "sdk_min": self.sdk_min,
+        }
+        License.from_claims(claims)
+        return claims
+
+    @classmethod
+    def from_claims(cls, claims: Mapping[str, Any]) -> License:
+        """
+        Read the claims of a token whose signature has been checked.
+
+        Raises `LicenseUnreadable`, naming the claim, if one is missing, unknown or outside its limits.
+        """
+        reader = ClaimReader(dict(claims), error=LicenseUnreadable)
+        reader.constant("iss", ISSUER)
+        reader.constant("aud", AUDIENCE)
+        reader.constant("binding", BINDING_NONE)
+        license = cls(
+            license_id=reader.identifier("jti"),
+            customer_id=reader.identifier("sub"),
+            kind=reader.choice("kind", Kind),
+            issued_at=reader.time("iat"),
+            not_before=reader.time("nbf"),
+            expires_at=reader.time("exp"),
+            grace=timedelta(days=reader.integer("grace_days", lowest=0, highest=GRACE_DAYS_MAX)),
+            maintenance_until=reader.day_or_none("maintenance_until"),
+            entitlements=_entitlements(reader.object("entitlements")),
+            metering=_metering(reader.object("metering")),
+            bundle_min=reader.integer("bundle_min", lowest=0, highest=BUNDLE_VERSION_MAX),
+            sdk_min=_version(reader, "sdk_min"),
+        )
+        reader.done()
+        if license.not_before < license.issued_at:
+            reader.refuse("nbf", "is before iat")
+        if license.expires_at <= license.not_before:
+            reader.refuse("exp", "is not after nbf")
+        return license
+
+
+def _entitlements(reader: ClaimReader) -> Entitlements:
+    entitlements = Entitlements(
+        encode=reader.boolean("encode"),
+        presets=reader.identifiers("presets", count_max=PRESET_COUNT_MAX),
+        max_pixels=reader.integer("max_pixels", lowest=1, highest=PIXELS_MAX),
+    )
+    reader.done()
+    return entitlements
+
+
+def _metering(reader: ClaimReader) -> MeteringTerms:
+    terms = MeteringTerms(
+        mode=reader.choice("mode", MeteringMode),
+        report_url=_report_url(reader, "report_url"),
+        contract_id=reader.identifier("contract_id"),
+        baseline_id=reader.identifier("baseline_id"),
+    )
+    reader.done()
+    return terms
+
+
+def _report_url(reader: ClaimReader, name: str) -> str | None:
+    url = reader.text_or_none(name, characters_max=URL_CHARACTERS_MAX)
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        reader.refuse(name, "is not a URL")
+    # Usage figures are a customer's business; they don't cross a network in the clear.
+    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK_HOSTS)):
+        reader.refuse(name, "is neither an https URL nor an http URL of this machine")
+    if parts.username is not None or parts.fragment or " " in url:
+        reader.refuse(name, "has credentials, a fragment or spaces")
+    return url
+
+
+def _version(reader: ClaimReader, name: str) -> str:
+    version = reader.text(name, characters_max=27)
+    if not _VERSION.fullmatch(version):
+        reader.refuse(name, "is not a version of 1..4 numbers separated by dots")
+    return version

@@ -1,0 +1,80 @@
+"""
+Narrows: a video codec made only of neural networks.
+
+    import narrows
+
+    narrows.encode("talk.mp4", "talk.mkv", crf=32)
+    narrows.decode("talk.mkv", "talk.y4m")
+
+The names below are the public ones. They load on first use, so that what needs no codec starts without torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from narrows.version import VERSION as __version__  # noqa: N811
+
+if TYPE_CHECKING:
+    from narrows.errors import BitstreamError as BitstreamError
+    from narrows.errors import CorruptBitstream as CorruptBitstream
+    from narrows.errors import LedgerDamaged as LedgerDamaged
+    from narrows.errors import LicenseError as LicenseError
+    from narrows.errors import LicenseRefused as LicenseRefused
+    from narrows.errors import LicenseUnreadable as LicenseUnreadable
+    from narrows.errors import NarrowsError as NarrowsError
+    from narrows.errors import NotABitstream as NotABitstream
+    from narrows.errors import ReportRejected as ReportRejected
+    from narrows.errors import UnsupportedBitstream as UnsupportedBitstream
+    from narrows.errors import UsageError as UsageError
+    from narrows.errors import VideoError as VideoError
+    from narrows.files import DecodeResult as DecodeResult
+    from narrows.files import EncodeResult as EncodeResult
+    from narrows.files import FileInfo as FileInfo
+    from narrows.files import decode as decode
+    from narrows.files import encode as encode
+    from narrows.files import inspect as inspect
+    from narrows.options import Preset as Preset
+    from narrows.options import Tune as Tune
+    from narrows.picture import Picture as Picture
+    from narrows.session import Decoder as Decoder
+    from narrows.session import Encoder as Encoder
+    from narrows.session import EncodeSummary as EncodeSummary
+    from narrows.session import Packet as Packet
+    from narrows.settings import Settings as Settings
+
+_HOME = {
+    "narrows.errors": (
+        "BitstreamError",
+        "CorruptBitstream",
+        "LedgerDamaged",
+        "LicenseError",
+        "LicenseRefused",
+        "LicenseUnreadable",
+        "NarrowsError",
+        "NotABitstream",
+        "ReportRejected",
+        "UnsupportedBitstream",
+        "UsageError",
+        "VideoError",
+    ),
+    "narrows.files": ("DecodeResult", "EncodeResult", "FileInfo", "decode", "encode", "inspect"),
+    "narrows.options": ("Preset", "Tune"),
+    "narrows.picture": ("Picture",),
+    "narrows.session": ("Decoder", "Encoder", "EncodeSummary", "Packet"),
+    "narrows.settings": ("Settings",),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = ["__version__", *sorted(_MODULE_OF)]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'narrows' has no attribute {name!r}")
+    value: object = getattr(import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,106 @@
+"""What the command line does with usage: evidence and deliveries into the ledger, reports out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from narrows_licensing.trust import Role
+from narrows_licensing.verdict import Refused
+from narrows_metering.importers.cloudfront import read_deliveries
+from narrows_metering.ledger import Entry
+from narrows_metering.record import Kind
+
+from narrows.baseline import Baseline, Comparison, compare, evidence_payload
+from narrows.client import MeteringClient
+from narrows.errors import UsageError
+from narrows.files import coded_digest
+from narrows.gate import read_license, refusal
+from narrows.reporter import Reported, report_usage
+from narrows.session import rendition_id
+from narrows.settings import Settings
+from narrows.usage import open_meter, translated
+
+
+def baselines(names: list[str] | None) -> tuple[Baseline, ...]:
+    """The baselines that *names* name, all of them without any; raises UsageError for an unknown one."""
+    try:
+        return tuple(Baseline(name) for name in names) if names else tuple(Baseline)
+    except ValueError as error:
+        raise UsageError(f"{error}; known are {', '.join(Baseline)}") from error
+
+
+def record_evidence(
+    source: Path,
+    coded: Path,
+    wanted: tuple[Baseline, ...],
+    *,
+    settings: Settings | None = None,
+    on_step: Callable[[str], None] | None = None,
+) -> Comparison:
+    """Compare *coded* with *wanted* and write one record of evidence per baseline and metric."""
+    with open_meter(settings or Settings.read()) as meter:
+        comparison = compare(source, coded, baselines=wanted, on_step=on_step)
+        now = datetime.now(UTC)
+        entries = [
+            Entry(kind=Kind.EVIDENCE, payload=evidence_payload(meter, comparison, item), time=now)
+            for item in comparison.evidence
+        ]
+        meter.ledger.append_all(entries)
+    return comparison
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """What an import of a delivery log added: one record per rendition and day."""
+
+    record_count: int
+    delivered_bytes: int
+    request_count: int
+    unmatched_requests: int
+    already_known: bool
+
+
+def import_deliveries(log: Path, files: Mapping[str, Path], *, settings: Settings | None = None) -> Imported:
+    """
+    Read a CloudFront log and record what it delivered of our files. Importing it again adds nothing.
+
+    *files* maps the path in the log's URLs to the coded file that was served there.
+    """
+    with open_meter(settings or Settings.read()) as meter:
+        renditions = {stem: rendition_id(meter, coded_digest(path)) for stem, path in files.items()}
+        read = read_deliveries(log, renditions)
+        known = {
+            (r.payload["source_digest"], r.payload["rendition"], r.payload["window_start"])
+            for r in meter.ledger.records()
+            if r.kind is Kind.DELIVERY
+        }
+        payloads = [total.payload() for total in read.deliveries]
+        fresh = [p for p in payloads if (p["source_digest"], p["rendition"], p["window_start"]) not in known]
+        now = datetime.now(UTC)
+        meter.ledger.append_all([Entry(kind=Kind.DELIVERY, payload=p, time=now) for p in fresh])
+    added = [t for t, p in zip(read.deliveries, payloads, strict=True) if p in fresh]
+    return Imported(
+        record_count=len(added),
+        delivered_bytes=sum(t.bytes for t in added),
+        request_count=sum(t.requests for t in added),
+        unmatched_requests=read.unmatched_requests,
+        already_known=bool(payloads) and not fresh,
+    )
+
+
+def send_reports(*, url: str | None = None, settings: Settings | None = None) -> Reported:
+    """Report all that is unsent to *url*, or to the license's server."""
+    settings = settings or Settings.read()
+    now = datetime.now(UTC)
+    read = read_license(settings, now)
+    if isinstance(read, Refused):
+        raise refusal(read, settings.license_path)
+    token, opened = read
+    target = url or opened.license.metering.report_url
+    if target is None or opened.bundle is None:
+        raise UsageError("this license is not metered by a server: there is nowhere to report to")
+    with open_meter(settings) as meter, MeteringClient(target) as client, translated():
+        return report_usage(meter, client, license_token=token, receipt_keys=opened.bundle.keys_for(Role.RECEIPT, now))

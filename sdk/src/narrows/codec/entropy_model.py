@@ -1,0 +1,210 @@
+"""
+How probable is each latent: hyper-latents, then the latents in two interleaved passes.
+
+Means come from floating-point networks and may use anything the decoder has; a symbol is `round(latent − mean)`, so
+an error in a mean moves a pixel by far less than a level and never desynchronises. Scales come from the
+integer network alone (`integer.py`). One walk serves training, encoding and decoding: what happens with a symbol is
+the coder's business (`SymbolCoder`).
+
+Sources: Ballé et al. 2018 (hyperprior), Minnen et al. 2018 (context), He et al. 2021 (checkerboard).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from narrows.codec.integer import (
+    IntegerConv,
+    activate,
+    magnitudes,
+    quality_planes,
+    scale_index,
+    signed_parts,
+)
+from narrows.codec.layers import Block, Down, Up, blocks, lower_bound, pad_to_multiple, round_through
+
+SCALE_COUNT = 64
+SCALE_LOWEST = 0.06
+SCALE_HIGHEST = 64.0
+SCALE_LOG_STEP = math.log(SCALE_HIGHEST / SCALE_LOWEST) / (SCALE_COUNT - 1)
+HYPER_MULTIPLE = 4
+"""Hyper-latents stand at a quarter of the latents' resolution."""
+UNIT_SCALE = math.log(1.0 / SCALE_LOWEST) / SCALE_LOG_STEP / 4
+"""The bias that starts a scale at one."""
+
+
+class SymbolCoder(Protocol):
+    """Takes symbols while encoding or training, gives them while decoding."""
+
+    def code(self, wanted: Tensor | None, scales: Tensor, mask: Tensor | None) -> Tensor:
+        """
+        Code integer symbols with one scale index each, both `[B, C, H, W]`; where *mask* is zero there are none.
+
+        *wanted* is the unrounded value (None while decoding). Returns the symbols, zero outside the mask.
+        """
+        ...
+
+
+@dataclass
+class RateEstimate:
+    """The coder of the training: counts the bits that noisy symbols would cost (additive uniform noise)."""
+
+    bits: Tensor | None = None
+    noisy: bool = True
+
+    def code(self, wanted: Tensor | None, scales: Tensor, mask: Tensor | None) -> Tensor:
+        if wanted is None:
+            raise ValueError("a rate can only be estimated of known symbols")
+        symbols = round_through(wanted)
+        value = wanted + torch.empty_like(wanted).uniform_(-0.5, 0.5) if self.noisy else symbols
+        sigma = SCALE_LOWEST * torch.exp(SCALE_LOG_STEP * scales)
+        bits = gaussian_bits(value, sigma)
+        if mask is not None:
+            symbols, bits = symbols * mask, bits * mask
+        total = bits.sum((1, 2, 3))
+        self.bits = total if self.bits is None else self.bits + total
+        return symbols
+
+
+def gaussian_bits(value: Tensor, sigma: Tensor) -> Tensor:
+    """Bits of the unit interval around *value* under a zero-mean Gaussian."""
+
+    def cumulative(x: Tensor) -> Tensor:
+        return 0.5 * torch.erfc(-x * (1 / math.sqrt(2)))
+
+    magnitude = value.abs()
+    probability = cumulative((0.5 - magnitude) / sigma) - cumulative((-0.5 - magnitude) / sigma)
+    return -torch.log2(lower_bound(probability, 1e-9))
+
+
+class ScaleNetwork(nn.Module):
+    """Integer network: hyper-latents, the previous frame's symbols and the first pass → scale indices."""
+
+    def __init__(self, latents: int, hyper_latents: int, *, uses_previous: bool, width: int = 64) -> None:
+        super().__init__()
+        self.hyper_scales = IntegerConv(2, hyper_latents, bias=UNIT_SCALE)
+        self.hyper_scales.weight.data.zero_()
+        self.up1 = IntegerConv(2 * hyper_latents, 4 * 32, bias=0.1)
+        self.up2 = IntegerConv(32, 4 * 48, bias=0.1)
+        self.previous = IntegerConv(latents, 32, bias=0.1) if uses_previous else None
+        joined = 48 + 2 + (32 if uses_previous else 0)
+        self.join = IntegerConv(joined, width, bias=0.1)
+        self.spread = IntegerConv(width, width, depthwise=True)
+        self.first_out = IntegerConv(width + 2, latents, bias=UNIT_SCALE)
+        self.current = IntegerConv(latents, 32, bias=0.1)
+        self.second_join = IntegerConv(width + 32, width, bias=0.1)
+        self.second_spread = IntegerConv(width, width, depthwise=True)
+        self.second_out = IntegerConv(width + 2, latents, bias=UNIT_SCALE)
+        for out in (self.first_out, self.second_out):
+            out.weight.data.mul_(0.3)
+
+    def of_hyper_latents(self, quality: Tensor) -> Tensor:
+        """Scale indices of the hyper-latents `[B, Cz, H, W]` from the quality planes."""
+        return scale_index(self.hyper_scales(quality), SCALE_COUNT)
+
+    def features(self, hyper: Tensor, quality: Tensor, previous: Tensor | None) -> Tensor:
+        """What both passes share `[B, width, H, W]`."""
+        x = torch.pixel_shuffle(activate(self.up1(signed_parts(hyper))), 2)
+        x = torch.pixel_shuffle(activate(self.up2(x)), 2)[..., : quality.shape[-2], : quality.shape[-1]]
+        parts = [x, quality]
+        if self.previous is not None:
+            if previous is None:
+                raise ValueError("this scale network needs the previous frame's symbols")
+            parts.append(activate(self.previous(magnitudes(previous))))
+        return activate(self.spread(activate(self.join(torch.cat(parts, 1)))))
+
+    def first_pass(self, features: Tensor, quality: Tensor) -> Tensor:
+        return scale_index(self.first_out(torch.cat([features, quality], 1)), SCALE_COUNT)
+
+    def second_pass(self, features: Tensor, quality: Tensor, symbols: Tensor) -> Tensor:
+        current = activate(self.current(magnitudes(symbols)))
+        x = activate(self.second_join(torch.cat([features, current], 1)))
+        x = activate(self.second_spread(x))
+        return scale_index(self.second_out(torch.cat([x, quality], 1)), SCALE_COUNT)
+
+
+@dataclass(frozen=True, slots=True)
+class CodedLatents:
+    """Latents after coding: their decoded values and the integer symbols, both `[B, C, H, W]`."""
+
+    values: Tensor
+    symbols: Tensor
+
+
+class EntropyModel(nn.Module):
+    """Hyperprior with a two-pass context over complementary checkerboards of the two channel halves."""
+
+    def __init__(self, latents: int, *, width: int, hyper_latents: int, context: int = 0, uses_previous: bool) -> None:
+        super().__init__()
+        self.latents = latents
+        self.hyper_analysis = nn.Sequential(
+            nn.Conv2d(latents, width, 1), Block(width), Down(width, width), nn.ReLU(), Down(width, hyper_latents)
+        )
+        self.hyper_synthesis = nn.Sequential(
+            Up(hyper_latents, width), nn.ReLU(), Block(width), Up(width, width), nn.ReLU()
+        )
+        previous = latents if uses_previous else 0
+        self.fuse = nn.Sequential(nn.Conv2d(width + context + previous, width, 1), blocks(width, 1))
+        self.first_mean = nn.Conv2d(width, latents, 1)
+        self.second_mean = nn.Sequential(
+            nn.Conv2d(width + latents, width, 1), blocks(width, 1), nn.Conv2d(width, latents, 1)
+        )
+        self.scales = ScaleNetwork(latents, hyper_latents, uses_previous=uses_previous)
+        self.uses_previous = uses_previous
+
+    def first_mask(self, height: int, width: int) -> Tensor:
+        """`[1, C, H, W]`: ones where the first pass codes."""
+        board = (torch.arange(height)[:, None] + torch.arange(width)[None]) % 2
+        half = self.latents // 2
+        mask = torch.empty(1, self.latents, height, width)
+        mask[:, :half] = board
+        mask[:, half:] = 1 - board
+        return mask
+
+    def code(
+        self,
+        latents: Tensor | None,
+        coder: SymbolCoder,
+        *,
+        quality_index: Tensor,
+        size: tuple[int, int],
+        context: Tensor | None = None,
+        previous: CodedLatents | None = None,
+    ) -> CodedLatents:
+        """
+        Walk the hyper-latents and both passes through *coder*.
+
+        *latents* `[B, C, H, W]` or None while decoding; *quality_index* `[B, 1, 1, 1]` integers 0..126;
+        *size* is (H, W) of the latents.
+        """
+        height, width = size
+        hyper_size = (-(-height // HYPER_MULTIPLE), -(-width // HYPER_MULTIPLE))
+        wanted = None if latents is None else self.hyper_analysis(pad_to_multiple(latents, HYPER_MULTIPLE))
+        hyper_scales = self.scales.of_hyper_latents(quality_planes(quality_index, *hyper_size))
+        hyper = coder.code(wanted, hyper_scales, None)
+
+        parts = [self.hyper_synthesis(hyper)[..., :height, :width]]
+        if context is not None:
+            parts.append(context)
+        if self.uses_previous and previous is not None:
+            parts.append(previous.values)
+        fused = self.fuse(torch.cat(parts, 1))
+        quality = quality_planes(quality_index, height, width)
+        features = self.scales.features(hyper, quality, previous.symbols if self.uses_previous and previous else None)
+        mask = self.first_mask(height, width)
+
+        mean = self.first_mean(fused)
+        scales = self.scales.first_pass(features, quality)
+        symbols = coder.code(None if latents is None else latents - mean, scales, mask)
+        values = (symbols + mean) * mask
+
+        second = mean + self.second_mean(torch.cat([fused, values], 1))
+        scales = self.scales.second_pass(features, quality, symbols)
+        rest = 1 - mask
+        more = coder.code(None if latents is None else latents - second, scales, rest)
+        return CodedLatents(values=values + (more + second) * rest, symbols=symbols + more)

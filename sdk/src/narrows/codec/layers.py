@@ -1,0 +1,145 @@
+"""
+The building blocks of the networks: few, wide 1×1 layers and depthwise 3×3, at 1/8 and 1/16 of the resolution.
+
+Shapes are `[B, C, H, W]` throughout. Pictures are packed from 4:2:0 into 96 planes at 1/8 resolution.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+PLANES = 96
+"""64 luma, 16 Cb and 16 Cr samples of each 8×8 block."""
+BLOCK_SAMPLES = PLANES * 4
+"""Samples of one 16×16 block: 256 luma and 128 chroma."""
+PICTURE_MULTIPLE = 16
+"""Pictures are padded to a multiple of this: one latent covers 16×16 pixels."""
+
+
+def pack420(luma: Tensor, chroma: Tensor) -> Tensor:
+    """Planes `[B, 1, H, W]` and `[B, 2, H/2, W/2]` → `[B, 96, H/8, W/8]`."""
+    return torch.cat([F.pixel_unshuffle(luma, 8), F.pixel_unshuffle(chroma, 4)], 1)
+
+
+def unpack420(planes: Tensor) -> tuple[Tensor, Tensor]:
+    """The inverse of `pack420`."""
+    return F.pixel_shuffle(planes[:, :64], 8), F.pixel_shuffle(planes[:, 64:], 4)
+
+
+def round_through(x: Tensor) -> Tensor:
+    """Round; in training the gradient passes as if nothing had happened (straight-through estimator)."""
+    if not torch.is_grad_enabled():
+        return torch.round(x)
+    return x + (torch.round(x) - x).detach()
+
+
+class _LowerBound(torch.autograd.Function):
+    """`max(x, bound)` whose gradient may still push *x* up when it is below (Ballé et al., 2018)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, bound: float) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.bound = bound
+        return x.clamp_min(bound)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (x,) = ctx.saved_tensors
+        (gradient,) = gradients
+        return gradient * ((x >= ctx.bound) | (gradient < 0)), None
+
+
+def lower_bound(x: Tensor, bound: float) -> Tensor:
+    """`max(x, bound)` with a gradient that can leave the bound."""
+    bounded: Tensor = _LowerBound.apply(x, bound)  # type: ignore[no-untyped-call]
+    return bounded
+
+
+class Block(nn.Module):
+    """`x + p2(relu(p1(depthwise 3×3(x))))`, widths C → 2C → C."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(width, width, 3, padding=1, groups=width)
+        self.widen = nn.Conv2d(width, 2 * width, 1)
+        self.narrow = nn.Conv2d(2 * width, width, 1)
+        nn.init.zeros_(self.narrow.bias)  # type: ignore[arg-type]
+        self.narrow.weight.data.mul_(0.3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        residual: Tensor = self.narrow(F.relu(self.widen(self.depthwise(x))))
+        return x + residual
+
+
+def blocks(width: int, count: int) -> nn.Sequential:
+    return nn.Sequential(*[Block(width) for _ in range(count)])
+
+
+class Down(nn.Module):
+    """Halve the resolution: 2×2 pixels to channels, then 1×1."""
+
+    def __init__(self, width_in: int, width_out: int) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(4 * width_in, width_out, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mixed: Tensor = self.mix(F.pixel_unshuffle(x, 2))
+        return mixed
+
+
+class Up(nn.Module):
+    """Double the resolution: 1×1, then channels to 2×2 pixels."""
+
+    def __init__(self, width_in: int, width_out: int) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(width_in, 4 * width_out, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.mix(x), 2)
+
+
+class LinearPath(nn.Module):
+    """One linear layer each way on 16×16 blocks, started from a Karhunen–Loève transform of the training data."""
+
+    def __init__(self, latents: int) -> None:
+        super().__init__()
+        self.analyse = nn.Conv2d(BLOCK_SAMPLES, latents, 1, bias=False)
+        self.synthesise = nn.Conv2d(latents, BLOCK_SAMPLES, 1, bias=False)
+
+    def analysis(self, planes: Tensor) -> Tensor:
+        latents: Tensor = self.analyse(F.pixel_unshuffle(planes, 2))
+        return latents
+
+    def synthesis(self, latents: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.synthesise(latents), 2)
+
+    @torch.no_grad()
+    def start_from(self, analysis: Tensor, synthesis: Tensor) -> None:
+        """Load a basis: rows of *analysis* `[latents, 384]`, columns of *synthesis* `[384, latents]`."""
+        self.analyse.weight.copy_(analysis[:, :, None, None])
+        self.synthesise.weight.copy_(synthesis[:, :, None, None])
+
+
+class QualityScale(nn.Module):
+    """A factor per channel, interpolated in log between two learned ends by the quality `[B, 1, 1, 1]` in 0..1."""
+
+    def __init__(self, width: int, at_lowest: float, at_highest: float) -> None:
+        super().__init__()
+        self.log_lowest = nn.Parameter(torch.full((1, width, 1, 1), math.log(at_lowest)))
+        self.log_highest = nn.Parameter(torch.full((1, width, 1, 1), math.log(at_highest)))
+
+    def forward(self, quality: Tensor) -> Tensor:
+        return torch.exp(self.log_lowest + (self.log_highest - self.log_lowest) * quality)
+
+
+def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
+    """Repeat the right and bottom edge until both sides are multiples of *multiple*."""
+    height, width = x.shape[-2:]
+    if height % multiple == 0 and width % multiple == 0:
+        return x
+    return F.pad(x, (0, -width % multiple, 0, -height % multiple), mode="replicate")

@@ -1,0 +1,175 @@
+"""
+Symbols to bytes and back: `constriction`'s range coder over the shared integer tables.
+
+Symbols are grouped by scale index and coded group by group, each with one table. A table covers −reach..reach; its two
+ends stand for "this far or farther" and are followed by the excess as an Elias-gamma code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import constriction
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from narrows.codec.entropy_model import SCALE_COUNT, SCALE_LOG_STEP, SCALE_LOWEST
+from narrows.errors import CorruptBitstream
+
+TABLE_TOTAL = 1 << 16
+EXCESS_BITS_MAX = 18
+SYMBOL_MAX = 1 << 17
+
+Integers = NDArray[np.int32]
+_MODELS = constriction.stream.model
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Integer frequencies of the symbols −reach..reach that sum to `TABLE_TOTAL`."""
+
+    frequencies: Integers
+
+    @property
+    def reach(self) -> int:
+        return len(self.frequencies) // 2
+
+    def model(self) -> Any:
+        return _MODELS.Categorical(self.frequencies.astype(np.float64) / TABLE_TOTAL, perfect=False)
+
+
+def gaussian_tables() -> list[Table]:
+    """The tables that ship with the weights: zero-mean Gaussians of `SCALE_COUNT` deviations spaced in log."""
+    from math import ceil, erfc, exp, sqrt
+
+    tables = []
+    for index in range(SCALE_COUNT):
+        deviation = SCALE_LOWEST * exp(SCALE_LOG_STEP * index)
+        reach = max(2, ceil(5 * deviation))
+        tail = [0.5 * erfc((k - 0.5) / deviation / sqrt(2)) for k in range(reach + 1)]
+        masses = [tail[k] - tail[k + 1] for k in range(1, reach)] + [tail[reach]]
+        counts = [max(1, round(m * TABLE_TOTAL)) for m in masses]
+        centre = TABLE_TOTAL - 2 * sum(counts)
+        tables.append(Table(np.array([*counts[::-1], centre, *counts], np.int32)))
+    return tables
+
+
+class TableSet:
+    """Ready models of all tables; build once, share."""
+
+    def __init__(self, tables: list[Table]) -> None:
+        self.models = [t.model() for t in tables]
+        self.reaches = np.array([t.reach for t in tables], np.int32)
+
+
+def _grouping(scales: Integers) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The stable order that brings equal scales together, and where each group ends."""
+    order = np.argsort(scales.astype(np.uint8), kind="stable")
+    return order, np.cumsum(np.bincount(scales, minlength=SCALE_COUNT))
+
+
+def _flat(scales: Tensor, mask: Tensor | None) -> tuple[Integers, NDArray[np.bool_] | None]:
+    flat = scales.numpy().astype(np.int32)
+    if mask is None:
+        return flat.ravel(), None
+    chosen = np.broadcast_to(mask.numpy() > 0, flat.shape)
+    return flat[chosen], chosen
+
+
+class StreamWriter:
+    """The `SymbolCoder` of the encoder; `to_bytes` when all is coded."""
+
+    def __init__(self, tables: TableSet) -> None:
+        self._tables = tables
+        self._coder = constriction.stream.queue.RangeEncoder()
+
+    def code(self, wanted: Tensor | None, scales: Tensor, mask: Tensor | None) -> Tensor:
+        assert wanted is not None
+        symbols = torch.round(wanted).clamp(-SYMBOL_MAX, SYMBOL_MAX)
+        if mask is not None:
+            symbols = symbols * mask
+        flat_scales, chosen = _flat(scales, mask)
+        values = symbols.numpy().astype(np.int32)
+        self._write(values.ravel() if chosen is None else values[chosen], flat_scales)
+        return symbols
+
+    def _write(self, values: Integers, scales: Integers) -> None:
+        order, ends = _grouping(scales)
+        values = values[order]
+        start = 0
+        for index, end in enumerate(ends):
+            group = values[start:end]
+            start = int(end)
+            if not len(group):
+                continue
+            reach = int(self._tables.reaches[index])
+            self._coder.encode(np.clip(group, -reach, reach) + reach, self._tables.models[index])
+            excess = np.abs(group) - reach
+            excess = excess[excess >= 0] + 1
+            if len(excess):
+                self._write_excess(excess)
+
+    def _write_excess(self, excess: Integers) -> None:
+        bits = np.frexp(excess.astype(np.float64))[1].astype(np.int32)
+        self._coder.encode(bits - 1, _MODELS.Uniform(EXCESS_BITS_MAX))
+        for count in range(2, EXCESS_BITS_MAX + 1):
+            some = excess[bits == count]
+            if len(some):
+                self._coder.encode(some - (1 << (count - 1)), _MODELS.Uniform(1 << (count - 1)))
+
+    def to_bytes(self) -> bytes:
+        """Little-endian 32-bit words without trailing zero bytes, which the reader puts back."""
+        words: bytes = self._coder.get_compressed().astype("<u4").tobytes()
+        return words.rstrip(b"\0")
+
+
+class StreamReader:
+    """The `SymbolCoder` of the decoder."""
+
+    def __init__(self, tables: TableSet, data: bytes) -> None:
+        self._tables = tables
+        padded = data + b"\0" * (-len(data) % 4)
+        self._coder = constriction.stream.queue.RangeDecoder(np.frombuffer(padded, "<u4").astype(np.uint32))
+
+    def code(self, wanted: Tensor | None, scales: Tensor, mask: Tensor | None) -> Tensor:
+        flat_scales, chosen = _flat(scales, mask)
+        try:
+            values = self._read(flat_scales)
+        except AssertionError as error:  # constriction's way of saying that the bytes are impossible.
+            raise CorruptBitstream("the entropy-coded symbols are impossible", byte_offset=0) from error
+        if chosen is None:
+            return torch.from_numpy(values.astype(np.float32).reshape(scales.shape))
+        symbols = np.zeros(scales.shape, np.float32)
+        symbols[chosen] = values
+        return torch.from_numpy(symbols)
+
+    def _read(self, scales: Integers) -> Integers:
+        order, ends = _grouping(scales)
+        ordered = np.empty(len(scales), np.int32)
+        start = 0
+        for index, end in enumerate(ends):
+            count = int(end) - start
+            if count:
+                reach = int(self._tables.reaches[index])
+                group = self._coder.decode(self._tables.models[index], count).astype(np.int32) - reach
+                far = np.flatnonzero(np.abs(group) == reach)
+                if len(far):
+                    group[far] += np.sign(group[far]) * (self._read_excess(len(far)) - 1)
+                ordered[start:end] = group
+            start = int(end)
+        values = np.empty_like(ordered)
+        values[order] = ordered
+        return values
+
+    def _read_excess(self, count: int) -> Integers:
+        bits = self._coder.decode(_MODELS.Uniform(EXCESS_BITS_MAX), count).astype(np.int32) + 1
+        excess = np.ones(count, np.int32)
+        for size in range(2, EXCESS_BITS_MAX + 1):
+            some = np.flatnonzero(bits == size)
+            if len(some):
+                low = self._coder.decode(_MODELS.Uniform(1 << (size - 1)), len(some)).astype(np.int32)
+                excess[some] = low + (1 << (size - 1))
+        return excess

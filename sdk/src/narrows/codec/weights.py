@@ -1,0 +1,76 @@
+"""
+The weights: one safetensors file in float16, with the integer probability tables, named by its SHA-256.
+
+Float16 is what ships and what defines the model: the integer networks are derived from the stored numbers by
+exact operations, so every machine gets the same ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+
+from narrows.codec.bitstream import MODEL_ID_BYTES
+from narrows.codec.model import Model
+from narrows.codec.range_coder import Table, TableSet, gaussian_tables
+from narrows.errors import UnsupportedBitstream
+
+_TABLES = "tables"
+_LENGTHS = "table_lengths"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model ready to code with, its tables, and the id that every stream names."""
+
+    networks: Model
+    tables: TableSet
+    model_id: bytes
+
+
+def save_weights(networks: Model, path: Path) -> None:
+    """Write *networks* as float16 with the tables; what `load_weights` reads."""
+    state = {k: v.detach().to(torch.float16).contiguous() for k, v in networks.state_dict().items()}
+    tables = gaussian_tables()
+    state[_TABLES] = torch.from_numpy(np.concatenate([t.frequencies for t in tables]))
+    state[_LENGTHS] = torch.tensor([len(t.frequencies) for t in tables], dtype=torch.int32)
+    safetensors.torch.save_file(state, path, metadata={"format": "narrows-weights/1"})
+
+
+def load_weights(path: Path) -> LoadedModel:
+    """Read a weights file; raises UnsupportedBitstream when it does not fit this release's networks."""
+    data = path.read_bytes()
+    state = safetensors.torch.load(data)
+    frequencies, lengths = state.pop(_TABLES).numpy(), state.pop(_LENGTHS).tolist()
+    tables = [Table(piece) for piece in np.split(frequencies, np.cumsum(lengths)[:-1])]
+    networks = Model()
+    try:
+        networks.load_state_dict({k: v.float() for k, v in state.items()})
+    except RuntimeError as error:
+        raise UnsupportedBitstream(f"{path.name} does not fit the networks of this release") from error
+    networks.eval().requires_grad_(False)
+    return LoadedModel(networks, TableSet(tables), hashlib.sha256(data).digest()[:MODEL_ID_BYTES])
+
+
+@lru_cache(maxsize=1)
+def shipped_model() -> LoadedModel:
+    """The weights of this release."""
+    return load_weights(Path(str(files("narrows.codec") / "weights" / "narrows-1.safetensors")))
+
+
+def require_model(model_id: bytes) -> LoadedModel:
+    """The weights that a stream names; raises UnsupportedBitstream when this release lacks them."""
+    model = shipped_model()
+    if model_id != model.model_id:
+        raise UnsupportedBitstream(
+            f"the stream was made with weights {model_id.hex()}; this release has {model.model_id.hex()}. "
+            "Install the release that carries them."
+        )
+    return model

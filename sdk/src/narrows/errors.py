@@ -1,0 +1,91 @@
+"""
+Everything that the SDK raises on purpose.
+
+    NarrowsError                     catch-all for callers; never raised itself
+    ├── LicenseError
+    │   ├── LicenseRefused              the license does not permit a new encode
+    │   └── LicenseUnreadable           no license, not a license, or its signature is wrong
+    ├── BitstreamError
+    │   ├── NotABitstream               the file is something else
+    │   ├── UnsupportedBitstream        made by a newer version or with other weights
+    │   └── CorruptBitstream            damaged; says where
+    ├── VideoError                      the source can't be read or the target can't be written
+    └── UsageError
+        ├── LedgerDamaged               the chain of usage records does not verify
+        └── ReportRejected              the server said no
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from narrows_licensing.verdict import Reason
+
+
+class NarrowsError(Exception):
+    """Base of all errors of the SDK."""
+
+
+class LicenseError(NarrowsError):
+    """A license stands in the way of a new encode. Decoding never raises it."""
+
+
+class LicenseRefused(LicenseError):
+    """Raised when an encoder is opened and the license does not permit it."""
+
+    def __init__(self, reason: Reason, message: str, *, next_step: str, license_id: str | None = None) -> None:
+        super().__init__(f"{message} [{reason.value}] Next step: {next_step}")
+        self.reason = reason
+        self.license_id = license_id
+        self.next_step = next_step
+
+
+class LicenseUnreadable(LicenseRefused):
+    """Raised when there is no license, or what is there is not one that a trusted key signed."""
+
+
+class BitstreamError(NarrowsError):
+    """A file or packet can't be decoded."""
+
+
+class NotABitstream(BitstreamError):
+    """Raised when a file or packet does not begin as Narrows does."""
+
+
+class UnsupportedBitstream(BitstreamError):
+    """Raised when a bitstream needs a version or weights that this release does not have."""
+
+
+class CorruptBitstream(BitstreamError):
+    """Raised when a bitstream is damaged; *byte_offset* counts from the start of the packet or file."""
+
+    def __init__(self, detail: str, *, byte_offset: int) -> None:
+        super().__init__(f"corrupt bitstream at byte {byte_offset}: {detail}")
+        self.detail = detail
+        self.byte_offset = byte_offset
+
+
+class VideoError(NarrowsError):
+    """Raised when a source can't be read or a target can't be written; the original is `__cause__`."""
+
+
+class UsageError(NarrowsError):
+    """Metering can't go on."""
+
+
+class LedgerDamaged(UsageError):
+    """Raised when the ledger does not verify; *sequence* is the first record that does not, if it is known."""
+
+    def __init__(self, message: str, *, sequence: int | None) -> None:
+        super().__init__(message)
+        self.sequence = sequence
+
+
+class ReportRejected(UsageError):
+    """Raised when the metering server refuses a report; the text starts with the request id."""
+
+    def __init__(self, code: str, detail: str, *, request_id: str) -> None:
+        super().__init__(f"{request_id}: {detail} [{code}]")
+        self.code = code
+        self.request_id = request_id

@@ -1,0 +1,56 @@
+"""What a caller chooses: quality, preset, tune. Frozen, named, checked once here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from narrows.errors import VideoError
+
+CRF_MAX = 63
+CRF_DEFAULT = 32
+KEYINT_DEFAULT = 128
+KEYINT_MAX = 1024
+SIDE_MIN = 16
+SIDE_MAX = 8192
+
+
+class Preset(StrEnum):
+    """How much time the encoder takes. Decoding costs the same for all."""
+
+    FAST = "fast"
+    MEDIUM = "medium"
+    SLOW = "slow"
+
+
+class Tune(StrEnum):
+    """What the encoder optimises: `visual` follows the human eye, `fidelity` follows PSNR."""
+
+    VISUAL = "visual"
+    FIDELITY = "fidelity"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodeOptions:
+    """
+    How to encode.
+
+    *crf* 0–63, lower is better; *keyint* is the most frames from one key frame to the next.
+    """
+
+    crf: int = CRF_DEFAULT
+    preset: Preset = Preset.MEDIUM
+    tune: Tune = Tune.VISUAL
+    keyint: int = KEYINT_DEFAULT
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.crf <= CRF_MAX:
+            raise VideoError(f"crf {self.crf} is outside 0..{CRF_MAX}; lower is better, {CRF_DEFAULT} is the default")
+        if not 1 <= self.keyint <= KEYINT_MAX:
+            raise VideoError(f"keyint {self.keyint} is outside 1..{KEYINT_MAX}")
+
+
+def check_size(width: int, height: int) -> None:
+    """Refuse a picture size that the bitstream can't carry, before anything is allocated for it."""
+    if not (SIDE_MIN <= width <= SIDE_MAX and SIDE_MIN <= height <= SIDE_MAX):
+        raise VideoError(f"{width}×{height} is outside {SIDE_MIN}×{SIDE_MIN}..{SIDE_MAX}×{SIDE_MAX}")

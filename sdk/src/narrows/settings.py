@@ -1,0 +1,54 @@
+"""
+Where things are: arguments first, then `NARROWS_*` variables, then the places that the platform suggests.
+
+The only reader of the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+APPLICATION = "narrows"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """
+    *license_path*: the license file. *roots_path*: the vendor's root keys when they are not those of this release.
+    *state_folder*: the ledger and this installation's keys; keep it on a disk that survives a restart.
+    """
+
+    license_path: Path
+    roots_path: Path | None
+    state_folder: Path
+
+    @property
+    def ledger_path(self) -> Path:
+        return self.state_folder / "ledger.sqlite"
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] = os.environ, *, license_path: Path | None = None) -> Settings:
+        """
+        Read `NARROWS_LICENSE`, `NARROWS_ROOTS` and `NARROWS_STATE`; *license_path* wins over its variable.
+
+        >>> Settings.read({"NARROWS_STATE": "/var/lib/narrows"}).ledger_path
+        PosixPath('/var/lib/narrows/ledger.sqlite')
+        """
+        roots = environment.get("NARROWS_ROOTS")
+        named = environment.get("NARROWS_LICENSE")
+        state = environment.get("NARROWS_STATE")
+        return cls(
+            license_path=license_path or (Path(named) if named else default_license_path()),
+            roots_path=Path(roots) if roots else None,
+            state_folder=Path(state) if state else Path(platformdirs.user_state_dir(APPLICATION)),
+        )
+
+
+def default_license_path() -> Path:
+    """Where a license is looked for when none is named."""
+    return Path(platformdirs.user_config_dir(APPLICATION)) / "license.json"

@@ -1,0 +1,68 @@
+"""Makes valid things for the SDK's tests, so that a test shows only what it is about."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from narrows.picture import Picture
+from narrows.settings import Settings
+from narrows.video import Y4MTarget, to_frame
+from numpy.typing import NDArray
+
+
+def a_picture(width: int = 64, height: int = 48, *, shift: float = 0.0, seed: int = 0) -> Picture:
+    """A smooth texture, moved right by *shift* pixels."""
+    random = np.random.default_rng(seed)
+    waves = random.uniform(0.02, 0.25, (6, 2))
+    phases = random.uniform(0, 6.28, 6)
+
+    def plane(columns: int, rows: int, scale: int, level: float) -> NDArray[np.uint8]:
+        y, x = np.mgrid[0:rows, 0:columns] * scale
+        total = sum(np.sin((x - shift) * a + y * b + p) for (a, b), p in zip(waves, phases, strict=True))
+        return np.clip(level + 16 * np.asarray(total), 0, 255).astype(np.uint8)
+
+    half = ((width + 1) // 2, (height + 1) // 2)
+    return Picture(luma=plane(width, height, 1, 120), cb=plane(*half, 2, 110), cr=plane(*half, 2, 140))
+
+
+def a_clip_of(pictures: list[Picture], path: Path, rate: int = 25) -> Path:
+    """Write *pictures* losslessly."""
+    target = Y4MTarget(path, width=pictures[0].width, height=pictures[0].height, frame_rate=Fraction(rate))
+    for picture in pictures:
+        target.write(picture)
+    target.finish()
+    return path
+
+
+def a_clip(path: Path, *, width: int = 64, height: int = 48, frames: int = 5) -> Path:
+    """A panning texture as Y4M."""
+    return a_clip_of([a_picture(width, height, shift=1.5 * i) for i in range(frames)], path)
+
+
+def a_clip_with_audio(path: Path, *, width: int = 64, height: int = 48, frames: int = 10) -> Path:
+    """A panning texture with a tone, in Matroska."""
+    with av.open(str(path), "w", format="matroska") as container:
+        video = container.add_stream("mpeg4", rate=25)
+        assert isinstance(video, av.VideoStream)
+        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        audio = container.add_stream("pcm_s16le", rate=8000)
+        assert isinstance(audio, av.AudioStream)
+        for i in range(frames):
+            frame = to_frame(a_picture(width, height, shift=1.5 * i))
+            frame.pts = i
+            container.mux(video.encode(frame))
+            tone = (8000 * np.sin(np.arange(320) * 0.3 + i)).astype(np.int16)[None]
+            sound = av.AudioFrame.from_ndarray(tone, format="s16", layout="mono")
+            sound.sample_rate, sound.pts = 8000, 320 * i
+            container.mux(audio.encode(sound))
+        container.mux(video.encode(None))
+        container.mux(audio.encode(None))
+    return path
+
+
+def settings_in(folder: Path) -> Settings:
+    """Everything under *folder*."""
+    return Settings(license_path=folder / "license.json", roots_path=None, state_folder=folder / "state")

@@ -1,0 +1,63 @@
+"""Packing, padding and the shapes between the networks."""
+
+from __future__ import annotations
+
+import torch
+from narrows.codec.layers import PLANES, LinearPath, pack420, pad_to_multiple, unpack420
+from narrows.codec.model import Model
+from torch.utils.flop_counter import FlopCounterMode
+
+
+def test_packing_loses_nothing() -> None:
+    luma, chroma = torch.rand(2, 1, 32, 48), torch.rand(2, 2, 16, 24)
+
+    packed = pack420(luma, chroma)
+
+    assert packed.shape == (2, PLANES, 4, 6)
+    assert torch.equal(unpack420(packed)[0], luma)
+    assert torch.equal(unpack420(packed)[1], chroma)
+
+
+def test_padding_repeats_the_edge() -> None:
+    padded = pad_to_multiple(torch.arange(6.0).view(1, 1, 2, 3), 4)
+
+    assert padded.shape == (1, 1, 4, 4)
+    assert padded[0, 0, 3].tolist() == [3, 4, 5, 5]
+
+
+def test_a_linear_path_from_an_orthonormal_basis_is_lossless() -> None:
+    basis = torch.linalg.qr(torch.randn(384, 384))[0]
+    path = LinearPath(384)
+    path.start_from(basis.T, basis)
+    planes = torch.rand(1, PLANES, 4, 4)
+
+    with torch.no_grad():
+        assert torch.allclose(path.synthesis(path.analysis(planes)), planes, atol=1e-4)
+
+
+def test_an_inter_frame_decodes_within_six_thousand_macs_per_pixel() -> None:
+    from narrows.codec.entropy_model import CodedLatents
+    from narrows.codec.model import Reference
+
+    class Zeros:
+        def code(self, wanted: torch.Tensor | None, scales: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+            return torch.zeros_like(scales)
+
+    height, width = 128, 192
+    size = (height // 16, width // 16)
+    latents, motion = torch.zeros(1, 256, *size), torch.zeros(1, 48, *size)
+    reference = Reference(
+        luma=torch.zeros(1, 1, height, width),
+        chroma=torch.zeros(1, 2, height // 2, width // 2),
+        features=torch.zeros(1, 96, height // 8, width // 8),
+        latents=CodedLatents(values=latents, symbols=latents),
+        motion=CodedLatents(values=motion, symbols=motion),
+    )
+    index = torch.full((1, 1, 1, 1), 60.0)
+    inter = Model().inter
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        prediction = inter.predict(None, reference, Zeros(), quality_index=index, size=size)
+        inter.code(None, prediction, reference, Zeros(), quality_index=index, size=size)
+
+    macs_per_pixel = counter.get_total_flops() / 2 / (height * width)
+    assert 3000 < macs_per_pixel <= 6000

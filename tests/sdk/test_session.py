@@ -1,0 +1,95 @@
+"""Frame by frame: the license is asked once, and usage is recorded whatever happens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import narrows
+import numpy as np
+import pytest
+from narrows.errors import LicenseRefused
+from narrows.settings import Settings
+from narrows.usage import open_meter
+from narrows.video import to_frame, to_picture
+
+from .builders import a_picture
+
+
+def recorded_frames(settings: Settings) -> list[int]:
+    with open_meter(settings) as meter:
+        return [record.payload["frames"] for record in meter.ledger.records()]
+
+
+def test_frames_go_in_and_come_out(settings: Settings) -> None:
+    pictures = [a_picture(shift=i) for i in range(3)]
+    decoder = narrows.Decoder()
+    with narrows.Encoder(width=64, height=48, crf=10, settings=settings) as encoder:
+        packets = [p for picture in pictures for p in encoder.encode(to_frame(picture))]
+
+    frames = [decoder.decode(packet) for packet in packets]
+
+    assert [p.pts for p in packets] == [0, 1, 2]
+    assert [p.is_keyframe for p in packets] == [True, False, False]
+    assert all(isinstance(f, av.VideoFrame) and (f.width, f.height) == (64, 48) for f in frames)
+    assert decoder.header.is_development
+
+
+def test_closing_records_the_usage_once(settings: Settings) -> None:
+    with narrows.Encoder(width=64, height=48, settings=settings) as encoder:
+        encoder.encode(a_picture())
+        encoder.close()
+        encoder.close()
+
+    assert recorded_frames(settings) == [1]
+
+
+def test_an_encoder_that_coded_nothing_records_nothing(settings: Settings) -> None:
+    with narrows.Encoder(width=64, height=48, settings=settings):
+        pass
+
+    assert recorded_frames(settings) == []
+
+
+def test_what_was_coded_before_an_error_is_recorded(settings: Settings) -> None:
+    with narrows.Encoder(width=64, height=48, settings=settings) as encoder:
+        encoder.encode(a_picture())
+        with pytest.raises(ValueError, match="80×48"):
+            encoder.encode(a_picture(80, 48))
+
+    assert recorded_frames(settings) == [1]
+
+
+def test_a_license_that_disappears_does_not_stop_a_running_encode(settings: Settings) -> None:
+    with narrows.Encoder(width=64, height=48, settings=settings) as encoder:
+        encoder.encode(a_picture())
+        settings.license_path.unlink()
+        assert encoder.encode(a_picture(shift=1))
+
+    with pytest.raises(LicenseRefused):
+        narrows.Encoder(width=64, height=48, settings=settings)
+
+
+def test_a_wrong_option_is_refused_before_anything_is_opened(settings: Settings) -> None:
+    with pytest.raises(narrows.VideoError, match="crf 64"):
+        narrows.Encoder(width=64, height=48, crf=64, settings=settings)
+    with pytest.raises(narrows.VideoError, match="8×8"):
+        narrows.Encoder(width=8, height=8, settings=settings)
+    assert not settings.state_folder.exists()
+
+
+def test_the_state_of_the_license_does_not_change_the_bits(settings: Settings, tmp_path: Path) -> None:
+    def packets() -> list[bytes]:
+        with narrows.Encoder(width=64, height=48, settings=settings) as encoder:
+            return [p.data for i in range(2) for p in encoder.encode(a_picture(shift=i))]
+
+    assert packets() == packets()
+
+
+def test_pictures_become_frames_and_back(settings: Settings) -> None:
+    picture = a_picture(71, 49)
+
+    back = to_picture(to_frame(picture))
+
+    assert np.array_equal(back.luma, picture.luma)
+    assert np.array_equal(back.cr, picture.cr)
