@@ -1,0 +1,194 @@
+"""
+`narrows-recompute`: draws a statement up again from its evidence and says whether every number is the same.
+
+For the customer's auditor. Uses the very functions of `statement`, on the customer's own machine, without any
+network, and trusts nothing in the statement but its terms, its period and the moment when it was drawn up.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from narrows_metering.canonical import read_json
+from narrows_metering.errors import ChainBroken, MeteringError, RecordRefused, StatementUnreadable
+from narrows_metering.evidence import find_evidence, read_evidence
+from narrows_metering.money import Money
+from narrows_metering.record import Record, time_from_text
+from narrows_metering.statement import FORMAT, Period, Terms, draw_up, statement_hash
+
+_ABSENT: Final = "(absent)"
+_STATEMENT_BYTES_MAX: Final = 2**30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One value that is not what the records say."""
+
+    pointer: str  # RFC 6901.
+    stated: object
+    recomputed: object
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recomputation:
+    """What came out."""
+
+    statement_hash: str
+    values_compared: int
+    difference: Difference | None  # The first one, in the order of the document.
+    left_out: tuple[str, ...]  # Installations with evidence that the statement does not mention.
+
+
+def recompute(statement: dict[str, Any], evidence: Path) -> Recomputation:
+    """
+    Draw *statement* up again from the files in the folder *evidence* and compare every value.
+
+    Records after the last one that the statement covers are left aside. Raises StatementUnreadable if the statement
+    or a file cannot be read, or if the evidence of an installation is missing.
+    """
+    terms, period, drawn_up_at, covered = _read_premises(statement)
+    files = find_evidence(evidence)
+    for installation_id in covered:
+        if installation_id not in files:
+            raise StatementUnreadable(f"{evidence}: the evidence of installation {installation_id} is missing")
+    records = {name: _up_to(read_evidence(files[name]), last_seq) for name, last_seq in covered.items()}
+    again = draw_up(terms, period=period, records_by_installation=records, drawn_up_at=drawn_up_at)
+    compared, difference = 0, None
+    for found in _compare(statement, again, ""):
+        compared += 1
+        if found is not None:
+            difference = found
+            break
+    return Recomputation(
+        statement_hash=statement_hash(statement),
+        values_compared=compared,
+        difference=difference,
+        left_out=tuple(sorted(files.keys() - covered.keys())),
+    )
+
+
+def read_statement(path: Path) -> dict[str, Any]:
+    """The statement in the file *path*, not yet believed. Raises StatementUnreadable."""
+    try:
+        if path.stat().st_size > _STATEMENT_BYTES_MAX:
+            raise StatementUnreadable(f"{path}: more than {_STATEMENT_BYTES_MAX} bytes")
+        statement = read_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise StatementUnreadable(f"{path}: {error}") from None
+    if not isinstance(statement, dict) or statement.get("format") != FORMAT:
+        raise StatementUnreadable(f"{path}: format: not {FORMAT}")
+    return statement
+
+
+def _read_premises(statement: dict[str, Any]) -> tuple[Terms, Period, Any, dict[str, int]]:
+    terms = Terms.from_dict(statement.get("contract"))
+    try:
+        period = Period.from_text(statement["period"]["month"])
+        drawn_up_at = time_from_text(statement["period"]["drawn_up_at"])
+        proofs = statement["proofs"]["installations"]
+        covered = {proof["installation_id"]: proof["last_seq"] for proof in proofs}
+    except (KeyError, TypeError, ValueError, RecordRefused) as error:
+        raise StatementUnreadable(f"period or proofs: {error}") from None
+    if not all(isinstance(name, str) and type(last_seq) is int for name, last_seq in covered.items()):
+        raise StatementUnreadable("proofs: malformed")
+    return terms, period, drawn_up_at, covered
+
+
+def _up_to(records: Iterator[Record], last_seq: int) -> Iterator[Record]:
+    for record in records:
+        if record.seq > last_seq:
+            return
+        yield record
+
+
+def _compare(stated: object, again: object, pointer: str) -> Iterator[Difference | None]:
+    """One item per value, in document order: None where they agree."""
+    if isinstance(stated, dict) and isinstance(again, dict):
+        for name in [*again, *sorted(stated.keys() - again.keys())]:
+            step = f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}"
+            yield from _compare(stated.get(name, _ABSENT), again.get(name, _ABSENT), step)
+    elif isinstance(stated, list) and isinstance(again, list):
+        for index in range(max(len(stated), len(again))):
+            pair = [values[index] if index < len(values) else _ABSENT for values in (stated, again)]
+            yield from _compare(pair[0], pair[1], f"{pointer}/{index}")
+    elif type(stated) is type(again) and stated == again:
+        yield None
+    else:
+        yield Difference(pointer=pointer, stated=stated, recomputed=again)
+
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(epilog="Example: narrows-recompute statement.json --evidence records/")
+def command(
+    statement: Annotated[Path, typer.Argument(help="The statement, as JSON.")],
+    evidence: Annotated[Path, typer.Option(help="Folder with one <installation id>.json per installation.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+) -> None:
+    """
+    Recompute a savings statement from its records.
+
+    Exit code 0: every number agrees. 1: one differs, or the records do not hold; the first is named. 2: a file is
+    missing or unreadable, so nothing can be said.
+    """
+    try:
+        stated = read_statement(statement)
+        outcome = recompute(stated, evidence)
+    except ChainBroken as broken:
+        _finish(1, {"agrees": False, "error": str(broken)}, f"The records do not hold: {broken}", as_json=as_json)
+    except MeteringError as error:
+        _finish(2, {"agrees": None, "error": str(error)}, f"Cannot recompute: {error}", as_json=as_json)
+    differs = outcome.difference
+    document: dict[str, Any] = {
+        "agrees": differs is None,
+        "statement_hash": outcome.statement_hash,
+        "values_compared": outcome.values_compared,
+        "left_out": list(outcome.left_out),
+        "difference": None
+        if differs is None
+        else {"pointer": differs.pointer, "stated": differs.stated, "recomputed": differs.recomputed},
+    }
+    lines = [f"Installation {name} is not in the statement; its records were left out." for name in outcome.left_out]
+    if differs is not None:
+        lines += [
+            f"{differs.pointer} differs",
+            f"  stated      {_shown(differs.stated)}",
+            f"  recomputed  {_shown(differs.recomputed)}",
+        ]
+        _finish(1, document, "\n".join(lines), as_json=as_json)
+    _finish(0, document, "\n".join([*lines, *_summary(stated, outcome)]), as_json=as_json)
+
+
+def _summary(statement: dict[str, Any], outcome: Recomputation) -> list[str]:
+    result, completeness = statement["result"], statement["completeness"]
+    return [
+        f"All {outcome.values_compared:,} values agree with the records.",
+        f"  contract    {statement['contract']['contract_id']}, {statement['period']['month']}",
+        f"  records     {completeness['records']:,} of {completeness['installations']:,} installations, chains intact",
+        f"  delivered   {result['delivered_bytes']:,} bytes",
+        f"  baseline    {result['baseline_bytes']:,} bytes",
+        f"  saved       {result['saved_bytes']:,} bytes, worth {Money(**statement['valuation']['saved'])}",
+        f"  share       {statement['share']['percent']} %: {Money(**statement['share']['amount'])}",
+        f"  hash        {outcome.statement_hash}",
+    ]
+
+
+def _shown(value: object) -> str:
+    return value if value == _ABSENT and isinstance(value, str) else json.dumps(value, ensure_ascii=False)[:500]
+
+
+def _finish(code: int, document: dict[str, Any], text: str, *, as_json: bool) -> Any:
+    typer.echo(json.dumps(document, indent=2) if as_json else text, err=code == 2 and not as_json)
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """The console script."""
+    app()

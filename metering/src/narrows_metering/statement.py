@@ -1,0 +1,222 @@
+"""
+The savings statement: the monthly account of one contract, as one JSON document that anybody can recompute.
+
+Pure: records and terms in, document out; no clock, no database, no network. What cannot be proved saves nothing and
+is listed under `exceptions` with its reason; assets on which we lose count against us.
+
+All traffic is valued, not only what saved something: bytes without usable evidence stand on both sides of the
+comparison, because in a graduated tariff they decide which tier the saved bytes would have fallen into.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+import rfc8785
+
+from narrows_metering.canonical import INTEGER_MAX
+from narrows_metering.errors import StatementImpossible
+from narrows_metering.money import ROUNDING, Money, cost
+from narrows_metering.payload import MEASURED, Evidence
+from narrows_metering.record import Record, time_to_text
+from narrows_metering.savings import bytes_at_equal_quality, saved_bytes
+from narrows_metering.tariff import Tariff, Tier
+from narrows_metering.terms import Period, Terms
+from narrows_metering.usage import LatestEvidence, Source, Usage, collect
+
+__all__ = ["FORMAT", "Exclusion", "NoShare", "Period", "Tariff", "Terms", "Tier", "draw_up", "statement_hash"]
+
+FORMAT: Final = "narrows-statement/1"
+
+
+class Exclusion(StrEnum):
+    """Why a delivery saves nothing. Besides these, the status of evidence that found no equal quality."""
+
+    NO_ENCODE = "no_encode"  # No record says that this rendition is ours.
+    DEVELOPMENT = "development"  # Encoded under development licenses alone.
+    SEVERAL_ASSETS = "several_assets"  # Encodes of different assets claim the same rendition.
+    NO_EVIDENCE = "no_evidence"  # None for the contract's baseline and metric.
+    INCONSISTENT_EVIDENCE = "inconsistent_evidence"  # The points do not give the baseline bytes that it states.
+    DUPLICATE_DELIVERY = "duplicate_delivery"  # The same import again. Not even traffic.
+    UNREADABLE_PAYLOAD = "unreadable_payload"  # `member` says where.
+
+
+class NoShare(StrEnum):
+    """Why the share is 0."""
+
+    NO_DELIVERIES = "no_deliveries"
+    NO_EVIDENCE = "no_evidence"  # Deliveries, but none with usable evidence.
+    NO_SAVINGS = "no_savings"  # We lost, or the tariff makes the difference worthless.
+    BELOW_MINOR_UNIT = "below_minor_unit"  # A share of less than half a cent.
+
+
+def draw_up(
+    terms: Terms, *, period: Period, records_by_installation: Mapping[str, Iterable[Record]], drawn_up_at: datetime
+) -> dict[str, Any]:
+    """
+    The statement of *period* under *terms*, from all records of the contract's installations.
+
+    Each installation's records are read once, in order; they must be contiguous, and reach back to the encodes whose
+    deliveries are to count. Raises ChainBroken if they were altered, StatementImpossible beyond 9 PB.
+    """
+    usage = collect(records_by_installation, terms=terms, period=period)
+    lines, exceptions = _sort_out(usage)
+
+    delivered = sum(entry.bytes_delivered for entry in usage.delivered.values())
+    counted = sum(line["delivered_bytes"] for line in lines)
+    saved = sum(line["saved_bytes"] for line in lines)
+    baseline = delivered + saved
+    baseline_cost = cost(baseline, terms.tariff, currency=terms.currency)
+    delivered_cost = cost(delivered, terms.tariff, currency=terms.currency)
+    requests = sum(entry.requests for entry in usage.delivered.values())
+    repeated = sum(entry.bytes_delivered for entry in usage.repeated.values())
+    # No line is larger than these, because what one rendition saves is part of the baseline's bytes.
+    if max(delivered, baseline, repeated, requests, baseline_cost.minor, delivered_cost.minor) > INTEGER_MAX:
+        raise StatementImpossible(f"contract {terms.contract_id}: a total exceeds 2^53 − 1")
+    valuation = baseline_cost - delivered_cost
+    share, reason = _share(terms, valuation, has_deliveries=delivered > 0, has_evidence=bool(lines))
+
+    return {
+        "format": FORMAT,
+        "contract": terms.to_dict(),
+        "period": {
+            "month": str(period),
+            "start": time_to_text(period.start),
+            "end": time_to_text(period.end),
+            "drawn_up_at": time_to_text(drawn_up_at),
+        },
+        "delivered": {
+            "bytes": delivered,
+            "counted_bytes": counted,
+            "excepted_bytes": delivered - counted,
+            "requests": requests,
+            "deliveries": sum(entry.deliveries for entry in usage.delivered.values()),
+        },
+        "baseline": {"baseline_id": terms.baseline_id, "metric": terms.metric, "bytes": baseline},
+        "evidence": lines,
+        "result": {"delivered_bytes": delivered, "baseline_bytes": baseline, "saved_bytes": saved},
+        "valuation": {
+            "method": "avoided_cost",
+            "rounding": ROUNDING,
+            "baseline_cost": baseline_cost.to_dict(),
+            "delivered_cost": delivered_cost.to_dict(),
+            "saved": valuation.to_dict(),
+        },
+        "share": {
+            "percent": terms.to_dict()["share_percent"],
+            "rounding": ROUNDING,
+            "amount": share.to_dict(),
+            "reason": reason,
+        },
+        "exceptions": exceptions,
+        "completeness": {
+            "installations": len(usage.proofs),
+            "records": sum(proof.last_seq - proof.first_seq + 1 for proof in usage.proofs),
+            "declared_gaps": [_source(source) for source in usage.gaps],
+        },
+        "proofs": {
+            "installations": [
+                {
+                    "installation_id": proof.installation_id,
+                    "first_seq": proof.first_seq,
+                    "last_seq": proof.last_seq,
+                    "head_hash": proof.head_hash,
+                    "merkle_root": proof.merkle_root,
+                }
+                for proof in usage.proofs
+            ]
+        },
+    }
+
+
+def statement_hash(statement: Mapping[str, Any]) -> str:
+    """The name of a statement: SHA-256 of its canonical JSON (RFC 8785), lower-case hex."""
+    return hashlib.sha256(rfc8785.dumps(dict(statement))).hexdigest()
+
+
+def _sort_out(usage: Usage) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The lines that save or lose bytes, and the exceptions, both in an order that only their content decides."""
+    lines, exceptions = [], []
+    for rendition, entry in sorted(usage.delivered.items()):
+        found = _usable_evidence(usage, rendition)
+        if isinstance(found, LatestEvidence):
+            lines.append(_line(found, entry.bytes_delivered))
+        else:
+            exceptions.append(_exception(found, rendition, entry.bytes_delivered, entry.deliveries, entry.first))
+    for rendition, entry in sorted(usage.repeated.items()):
+        exceptions.append(
+            _exception(Exclusion.DUPLICATE_DELIVERY, rendition, entry.bytes_delivered, entry.deliveries, entry.first)
+        )
+    for (kind, member), sources in sorted(usage.unreadable.items()):
+        exceptions.append(
+            _exception(Exclusion.UNREADABLE_PAYLOAD, None, 0, len(sources), sources[0], member=f"{kind}.{member}")
+        )
+    return lines, exceptions
+
+
+def _usable_evidence(usage: Usage, rendition: str) -> LatestEvidence | str:
+    """The evidence by which deliveries of *rendition* count, or the reason why they do not."""
+    assets = usage.production.get(rendition, set())
+    if not assets:
+        return Exclusion.DEVELOPMENT if rendition in usage.development else Exclusion.NO_ENCODE
+    if len(assets) > 1:
+        return Exclusion.SEVERAL_ASSETS
+    (asset,) = assets
+    latest = usage.evidence.get((asset, rendition))
+    if latest is None:
+        return Exclusion.NO_EVIDENCE
+    if latest.evidence.status != MEASURED:
+        return latest.evidence.status
+    return latest if _holds(latest.evidence) else Exclusion.INCONSISTENT_EVIDENCE
+
+
+def _holds(evidence: Evidence) -> bool:
+    return bytes_at_equal_quality(evidence.points, evidence.score) == evidence.bytes_baseline
+
+
+def _line(latest: LatestEvidence, bytes_delivered: int) -> dict[str, Any]:
+    evidence = latest.evidence
+    assert evidence.bytes_baseline is not None
+    return {
+        "asset": evidence.asset,
+        "rendition": evidence.rendition,
+        "record": _source(latest.source),
+        "score": evidence.score,
+        "bytes": evidence.bytes_ours,
+        "baseline_bytes": evidence.bytes_baseline,
+        "delivered_bytes": bytes_delivered,
+        "saved_bytes": saved_bytes(bytes_delivered, evidence.bytes_ours, evidence.bytes_baseline),
+    }
+
+
+def _exception(
+    reason: str, rendition: str | None, delivered: int, records: int, first: Source | None, *, member: str | None = None
+) -> dict[str, Any]:
+    return {
+        "reason": str(reason),
+        "rendition": rendition,
+        "member": member,
+        "delivered_bytes": delivered,
+        "records": records,
+        "first_record": None if first is None else _source(first),
+    }
+
+
+def _source(source: Source) -> dict[str, Any]:
+    return {"installation_id": source.installation_id, "seq": source.seq}
+
+
+def _share(terms: Terms, valuation: Money, *, has_deliveries: bool, has_evidence: bool) -> tuple[Money, str | None]:
+    nothing = Money(minor=0, currency=terms.currency)
+    if not has_deliveries:
+        return nothing, NoShare.NO_DELIVERIES.value
+    if not has_evidence:
+        return nothing, NoShare.NO_EVIDENCE.value
+    if valuation.minor <= 0:
+        return nothing, NoShare.NO_SAVINGS.value
+    share = valuation.share(terms.share_percent)
+    return share, None if share.minor else NoShare.BELOW_MINOR_UNIT.value

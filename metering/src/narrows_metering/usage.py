@@ -1,0 +1,174 @@
+"""
+One pass over the records of a contract's installations: what they prove, and what a statement needs of them.
+
+Checks every chain on the way, keeps only what can matter, and decides nothing about money; see `statement`.
+Order does not matter: the same records give the same usage however the installations are listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from narrows_metering.chain import Head, MerkleTree, follow_chain, head_before
+from narrows_metering.errors import ChainBroken
+from narrows_metering.payload import (
+    Delivery,
+    Encode,
+    Evidence,
+    Unreadable,
+    read_delivery,
+    read_encode,
+    read_evidence,
+)
+from narrows_metering.record import Kind, Record, genesis
+from narrows_metering.terms import Period, Terms
+
+# Rendition, window start and end, source, source digest: what an import adds once, however often it is run.
+_Import = tuple[str, datetime, datetime, str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Source:
+    """Where a fact comes from: one record of one installation."""
+
+    installation_id: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What pins down the records of one installation: change, remove or insert one and this changes."""
+
+    installation_id: str
+    first_seq: int
+    last_seq: int
+    head_hash: str
+    merkle_root: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatestEvidence:
+    """The evidence that holds for a rendition, with the moment that made it the latest."""
+
+    evidence: Evidence
+    time: datetime
+    source: Source
+
+
+@dataclass(slots=True, kw_only=True)
+class Delivered:
+    """What was delivered of one rendition in the period."""
+
+    bytes_delivered: int = 0
+    requests: int = 0
+    deliveries: int = 0
+    first: Source | None = None
+
+    def add(self, delivery: Delivery, source: Source) -> None:
+        """Count one more delivery."""
+        self.bytes_delivered += delivery.bytes_delivered
+        self.requests += delivery.requests
+        self.deliveries += 1
+        self.first = self.first or source
+
+
+@dataclass(slots=True, kw_only=True)
+class Usage:
+    """Everything that the records say about one contract and period."""
+
+    proofs: list[Proof] = field(default_factory=list)
+    gaps: list[Source] = field(default_factory=list)  # Declared by the installations in the period.
+    production: dict[str, set[str]] = field(default_factory=dict)  # Rendition → assets, under paid licenses.
+    development: set[str] = field(default_factory=set)  # Renditions.
+    evidence: dict[tuple[str, str], LatestEvidence] = field(default_factory=dict)  # By asset and rendition.
+    delivered: dict[str, Delivered] = field(default_factory=dict)  # By rendition.
+    repeated: dict[str, Delivered] = field(default_factory=dict)  # Imported before, hence not delivered again.
+    unreadable: dict[tuple[str, str], list[Source]] = field(default_factory=dict)  # By kind and member.
+
+
+def collect(records_by_installation: Mapping[str, Iterable[Record]], *, terms: Terms, period: Period) -> Usage:
+    """
+    Read the records of all installations of a contract, each run contiguous and from its first record on.
+
+    Raises ChainBroken, naming installation and record, if a run was altered.
+    """
+    usage = Usage()
+    seen: set[_Import] = set()
+    for installation_id in sorted(records_by_installation):
+        tree = MerkleTree()
+        first, last = 1, Head(seq=0, hash=genesis(installation_id))
+        for record in _checked(records_by_installation[installation_id], installation_id):
+            if not last.seq:
+                first = record.seq
+            last = Head(seq=record.seq, hash=record.hash)
+            tree.add(record.hash)
+            _take(usage, record, Source(installation_id=installation_id, seq=record.seq), terms, period, seen)
+        usage.proofs.append(
+            Proof(
+                installation_id=installation_id,
+                first_seq=first,
+                last_seq=last.seq,
+                head_hash=last.hash,
+                merkle_root=tree.root(),
+            )
+        )
+    return usage
+
+
+def _checked(records: Iterable[Record], installation_id: str) -> Iterable[Record]:
+    stream = iter(records)
+    first = next(stream, None)
+    if first is None:
+        return
+    try:
+        yield from follow_chain([first], head_before(first, installation_id))
+        yield from follow_chain(stream, Head(seq=first.seq, hash=first.hash))
+    except ChainBroken as broken:
+        raise ChainBroken(broken.sequence, f"{broken.reason} (installation {installation_id})") from None
+
+
+def _take(usage: Usage, record: Record, source: Source, terms: Terms, period: Period, seen: set[_Import]) -> None:
+    fact: Encode | Evidence | Delivery | Unreadable
+    match record.kind:
+        case Kind.ENCODE:
+            fact = read_encode(record.payload)
+            if isinstance(fact, Encode) and fact.is_development:
+                usage.development.add(fact.rendition)
+            elif isinstance(fact, Encode):
+                usage.production.setdefault(fact.rendition, set()).add(fact.asset)
+        case Kind.EVIDENCE:
+            fact = read_evidence(record.payload)
+            if isinstance(fact, Evidence) and (fact.baseline, fact.metric) == (terms.baseline_id, terms.metric):
+                _keep_latest(usage.evidence, LatestEvidence(evidence=fact, time=record.time, source=source))
+        case Kind.DELIVERY:
+            fact = read_delivery(record.payload)
+            if isinstance(fact, Delivery) and fact.window_start in period:
+                _count(usage, fact, source, seen)
+        case Kind.GAP:
+            if record.time in period:
+                usage.gaps.append(source)
+            return
+        case _:
+            return
+    if isinstance(fact, Unreadable) and record.time in period:
+        usage.unreadable.setdefault((str(record.kind), fact.member), []).append(source)
+
+
+def _keep_latest(kept: dict[tuple[str, str], LatestEvidence], found: LatestEvidence) -> None:
+    key = (found.evidence.asset, found.evidence.rendition)
+    known = kept.get(key)
+    if known is None or (known.time, known.source) < (found.time, found.source):
+        kept[key] = found
+
+
+def _count(usage: Usage, delivery: Delivery, source: Source, seen: set[_Import]) -> None:
+    # Without a digest nothing tells a second import from a second delivery, so nothing is taken away then.
+    if delivery.source_digest:
+        key = (delivery.rendition, delivery.window_start, delivery.window_end, delivery.source, delivery.source_digest)
+        if key in seen:
+            usage.repeated.setdefault(delivery.rendition, Delivered()).add(delivery, source)
+            return
+        seen.add(key)
+    usage.delivered.setdefault(delivery.rendition, Delivered()).add(delivery, source)
