@@ -1,0 +1,151 @@
+"""`narrows-server`: sets up a state folder, serves it, and gathers the commands of the parts."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from narrows_server.customers.commands import contracts, customers, tariffs
+from narrows_server.errors import Invalid
+from narrows_server.invoices.commands import invoices
+from narrows_server.invoices.party import Vendor
+from narrows_server.licenses.commands import licenses
+from narrows_server.office import Office, initialise
+from narrows_server.statements.commands import months, statements
+from narrows_server.terminal import AsJson, Home, group, office_of, quoted, say, settings_of, show_json
+from narrows_server.usage.commands import usage
+
+BACKLOG = 2048
+SHUTDOWN_SECONDS_MAX = 10
+
+app = group("Issue licenses, take in usage reports, close months, write invoices.")
+for name, part in (
+    ("customer", customers),
+    ("tariff", tariffs),
+    ("contract", contracts),
+    ("license", licenses),
+    ("usage", usage),
+    ("month", months),
+    ("statement", statements),
+    ("invoice", invoices),
+):
+    app.add_typer(part, name=name)
+
+
+@app.command()
+def init(
+    home: Home = None,
+    vendor_name: Annotated[str | None, typer.Option(help="Who the invoices are from.")] = None,
+    vendor_address: Annotated[list[str] | None, typer.Option(help="A line of the address; repeat it.")] = None,
+    vendor_email: Annotated[str | None, typer.Option(help="Where customers ask about invoices.")] = None,
+    vendor_tax_id: Annotated[str | None, typer.Option(help="As printed on invoices.")] = None,
+    vendor_payment: Annotated[list[str] | None, typer.Option(help="A line that says how to pay; repeat it.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """
+    Make keys, database and admin key in the state folder. Running it again changes nothing.
+
+    [dim]narrows-server init --home /srv/narrows --vendor-name "Narrows" --vendor-payment "IBAN DE02 …"[/]
+    """
+    settings = settings_of(home)
+    details = (vendor_address, vendor_email, vendor_tax_id, vendor_payment)
+    if vendor_name is None and any(details):
+        raise Invalid("say --vendor-name as well: the vendor is replaced as a whole")
+    vendor = None
+    if vendor_name is not None:
+        vendor = Vendor(
+            name=vendor_name,
+            address=tuple(vendor_address or ()),
+            email=vendor_email,
+            tax_id=vendor_tax_id,
+            payment=tuple(vendor_payment or ()),
+        )
+    done = initialise(settings, vendor)
+    if as_json:
+        show_json(
+            {
+                "home": settings.home,
+                "roots": settings.roots,
+                "made_keys": done.made_keys,
+                "upgraded_database": done.upgraded_database,
+                "admin_key": done.admin_key,
+            }
+        )
+        return
+    if done.made_keys:
+        say(f"made the keys in {quoted(settings.keys)} and the trust bundle, signed by two of three root keys")
+        say(f"[yellow]Move {quoted(settings.root_keys)} to an offline machine:[/] no server needs the root keys.")
+        say(f"{quoted(settings.roots)} holds the public root keys, for the SDK.")
+    if done.upgraded_database:
+        say("brought the database up to date")
+    if done.admin_key is not None:
+        say(f"admin key: {quoted(done.admin_key)} (also in {quoted(settings.admin_key)})")
+    if not (done.made_keys or done.upgraded_database or done.admin_key):
+        say(f"{quoted(settings.home)} is set up already; nothing was changed")
+
+
+@app.command()
+def serve(
+    home: Home = None,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = 0,
+) -> None:
+    """
+    Serve the API and the console until SIGTERM or Ctrl-C; requests under way are finished.
+
+    [dim]narrows-server serve --home /srv/narrows --port 8080[/]
+    """
+    with office_of(home) as office:
+        _serve(office, host, port)
+
+
+def _serve(office: Office, host: str, port: int) -> None:
+    import uvicorn  # Late, like the application: no other command needs a web server.
+
+    from narrows_server.app import create_app
+
+    config = uvicorn.Config(
+        create_app(office),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS_MAX,
+    )
+    with _listen(host, port) as listener:
+        bound_host, bound_port = listener.getsockname()[:2]
+        url = f"http://[{bound_host}]:{bound_port}" if ":" in bound_host else f"http://{bound_host}:{bound_port}"
+        _write_address(office.settings.address, url)
+        typer.echo(f"listening on {url}")
+        # uvicorn finishes what is under way and then raises the signal once more; that second one is ours to end.
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        try:
+            uvicorn.Server(config).run(sockets=[listener])
+        finally:
+            office.settings.address.unlink(missing_ok=True)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    # Bound here and not by uvicorn, so that the port is known, and taken, before anybody is told of it.
+    try:
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=BACKLOG
+        )
+    except OSError as error:
+        raise Invalid(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
+
+
+def _write_address(path: Path, url: str) -> None:
+    draft = path.with_name(f".{path.name}")
+    draft.write_text(json.dumps({"url": url, "pid": os.getpid()}) + "\n", encoding="utf-8")
+    draft.replace(path)
+
+
+def main() -> None:
+    """The console script."""
+    app()

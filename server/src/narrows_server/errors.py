@@ -1,0 +1,87 @@
+"""
+Every way in which this server says no.
+
+    ServerError                    catch-all; never raised itself
+    ├── HomeMissing                no state folder was named
+    ├── NotInitialised             the state folder has no keys or database yet
+    ├── Invalid                    what was asked makes no sense; the detail says which value
+    ├── NotFound                   no such thing, or not yours
+    ├── AlreadyExists              the id is taken
+    ├── SignInRequired             the admin key is missing or wrong
+    ├── ReportTooLarge             a report of more bytes than `narrows_metering` allows
+    ├── ReportNotRead              the body is not a report
+    └── ReportNotTrusted           a signature, the chain or the license inside is wrong
+
+Each class has a stable `code` and the HTTP `status` it is rendered with by `problems`. Outcomes that are expected
+and leave something behind (a conflict, a gap) are values and not errors: see `usage.service`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ServerError(Exception):
+    """Catch-all for callers. `str()` is a sentence for the person who has to act on it."""
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "The server could not do this"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class HomeMissing(ServerError):
+    """Raised before anything is opened, when no state folder was named."""
+
+    code = "home_missing"
+
+
+class NotInitialised(ServerError):
+    """Raised when a command needs keys or a database that `narrows-server init` makes."""
+
+    code = "not_initialised"
+
+
+class Invalid(ServerError):
+    """A value from a person or a program that cannot be meant."""
+
+    code, status, title = "invalid", 422, "This cannot be done as asked"
+
+
+class NotFound(ServerError):
+    """No such thing. A thing that belongs to somebody else gives the same answer."""
+
+    code, status, title = "not_found", 404, "There is no such thing"
+
+
+class AlreadyExists(ServerError):
+    """The id that was asked for is taken."""
+
+    code, status, title = "already_exists", 409, "This exists already"
+
+
+class SignInRequired(ServerError):
+    """The admin key is missing or wrong."""
+
+    code, status, title = "sign_in_required", 401, "The admin key is missing or wrong"
+
+
+class ReportTooLarge(ServerError):
+    """The body is larger than any report may be."""
+
+    code, status, title = "report_too_large", 413, "The report is too large"
+
+
+class ReportNotRead(ServerError):
+    """The body cannot be read as a report; sending it again will not help."""
+
+    code, status, title = "report_unreadable", 400, "The report cannot be read"
+
+
+class ReportNotTrusted(ServerError):
+    """The report reads well but cannot be attributed: a signature, the chain or its license is wrong."""
+
+    code, status, title = "report_refused", 422, "The report is not accepted"

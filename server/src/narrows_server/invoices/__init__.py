@@ -1,0 +1,1 @@
+"""Invoices: numbered without gaps, unchangeable once issued, printed with typst."""

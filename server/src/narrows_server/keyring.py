@@ -1,0 +1,160 @@
+"""
+The vendor's keys: made once by `init`, opened by the running server.
+
+Three root keys sign the trust bundle, two of which are enough; the bundle names the keys for licenses, receipts and
+revocation lists. The server never opens a root key: `open_keyring` works without the folder that they are in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from narrows_licensing.errors import LicensingError
+from narrows_licensing.signature import thumbprint
+from narrows_licensing.trust import Role, Roots, TrustBundle, TrustedKey, read_bundle, sign_bundle
+
+from narrows_server.errors import NotInitialised
+from narrows_server.settings import Settings
+
+ROOT_KEYS = 3
+ROOT_THRESHOLD = 2
+SIGNING_ROLES = (Role.LICENSE, Role.RECEIPT, Role.REVOCATION)
+BUNDLE_LIFETIME = timedelta(days=5 * 365)
+CONSOLE_SECRET_BYTES = 32
+_CONSOLE_SECRET = "console.secret"  # noqa: S105 - a file name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keyring:
+    """What a running server signs with, and the bundle that makes others believe it."""
+
+    license: Ed25519PrivateKey = field(repr=False)
+    receipt: Ed25519PrivateKey = field(repr=False)
+    revocation: Ed25519PrivateKey = field(repr=False)
+    console_secret: bytes = field(repr=False)
+    bundle: TrustBundle
+    bundle_document: Mapping[str, Any] = field(repr=False)
+    roots: Roots
+
+    def license_keys(self) -> dict[str, Ed25519PublicKey]:
+        """Every key that ever signed licenses, by thumbprint: usage under an old license is still usage."""
+        return {key.kid: key.public_key for key in self.bundle.keys if key.role is Role.LICENSE}
+
+
+def make_keys(settings: Settings, *, at: datetime) -> bool:
+    """
+    Make whatever keys are missing in the state folder, then the bundle and the roots file; True if anything was made.
+
+    Interrupted, it is simply run again. Once the bundle exists it makes nothing, so root keys that were moved
+    to an offline machine stay gone.
+    """
+    if settings.trust_bundle.exists() and settings.roots.exists():
+        return False
+    for folder in (settings.home, settings.keys, settings.root_keys):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    root_keys = [_make_key(settings.root_keys / f"root-{number}.pem") for number in range(1, ROOT_KEYS + 1)]
+    role_keys = {role: _make_key(settings.keys / f"{role.value}.pem") for role in SIGNING_ROLES}
+    secret = settings.keys / _CONSOLE_SECRET
+    if not secret.exists():
+        write_private(secret, secrets.token_bytes(CONSOLE_SECRET_BYTES))
+
+    issued_at = at.replace(microsecond=0)
+    bundle = TrustBundle(
+        version=1,
+        issued_at=issued_at,
+        expires_at=issued_at + BUNDLE_LIFETIME,
+        keys=tuple(
+            TrustedKey(
+                kid=thumbprint(key.public_key()),
+                role=role,
+                public_key=key.public_key(),
+                not_before=issued_at,
+                not_after=issued_at + BUNDLE_LIFETIME,
+            )
+            for role, key in role_keys.items()
+        ),
+    )
+    public_keys = [key.public_key() for key in root_keys]
+    roots = Roots(threshold=ROOT_THRESHOLD, keys={thumbprint(key): key for key in public_keys})
+    document = sign_bundle(bundle, root_keys[:ROOT_THRESHOLD])
+    read_bundle(document, roots)  # What customers will do with it; a bundle that they refuse is never written.
+    _replace(settings.roots, roots.to_json().encode(), mode=0o644)
+    _replace(settings.trust_bundle, json.dumps(document, indent=2).encode(), mode=0o644)
+    return True
+
+
+def open_keyring(settings: Settings) -> Keyring:
+    """
+    The keys of an initialised state folder.
+
+    Raises `NotInitialised` naming the file that is missing or that does not fit the others.
+    """
+    document = json.loads(_read(settings.trust_bundle))
+    try:
+        roots = Roots.from_json(_read(settings.roots).decode())
+        bundle = read_bundle(document, roots)
+    except LicensingError as error:
+        raise NotInitialised(f"{settings.trust_bundle} is not signed by {settings.roots}: {error}") from error
+    keys = {role: _open_key(settings.keys / f"{role.value}.pem") for role in SIGNING_ROLES}
+    for role, key in keys.items():
+        known = {trusted.kid for trusted in bundle.keys if trusted.role is role}
+        if thumbprint(key.public_key()) not in known:
+            raise NotInitialised(f"the {role.value} key in {settings.keys} is not in {settings.trust_bundle}")
+    return Keyring(
+        license=keys[Role.LICENSE],
+        receipt=keys[Role.RECEIPT],
+        revocation=keys[Role.REVOCATION],
+        console_secret=_read(settings.keys / _CONSOLE_SECRET),
+        bundle=bundle,
+        bundle_document=document,
+        roots=roots,
+    )
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write *content* durably to *path*, readable by its owner alone from the first moment."""
+    _replace(path, content, mode=0o600)
+
+
+def _make_key(path: Path) -> Ed25519PrivateKey:
+    if not path.exists():
+        key = Ed25519PrivateKey.generate()
+        write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return _open_key(path)
+
+
+def _open_key(path: Path) -> Ed25519PrivateKey:
+    try:
+        key = load_pem_private_key(_read(path), password=None)
+    except ValueError as error:
+        raise NotInitialised(f"{path} is not a private key") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise NotInitialised(f"{path} is not an Ed25519 key")
+    return key
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise NotInitialised(f"{path} is missing; run: narrows-server init") from None
+
+
+def _replace(path: Path, content: bytes, *, mode: int) -> None:
+    # Written beside its place and moved there, so that a half-written key never carries the name of a key.
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)

@@ -1,0 +1,1 @@
+"""The licenses that this vendor has issued and revoked."""

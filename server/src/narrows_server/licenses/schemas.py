@@ -1,0 +1,42 @@
+"""What the license endpoint says, as JSON. Tokens are left out: whoever has one can use the license."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel
+
+from narrows_server.licenses.models import IssuedLicense
+from narrows_server.licenses.service import state
+
+
+class LicenseOut(BaseModel):
+    """A license, without the license itself."""
+
+    id: str
+    customer_id: str
+    contract_id: str
+    kind: str
+    state: str
+    issued_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+
+    @classmethod
+    def of(cls, issued: IssuedLicense, at: datetime) -> LicenseOut:
+        return cls(
+            id=issued.id,
+            customer_id=issued.customer_id,
+            contract_id=issued.contract_id,
+            kind=issued.kind,
+            state=state(issued, at),
+            issued_at=issued.issued_at,
+            expires_at=issued.expires_at,
+            revoked_at=issued.revoked_at,
+        )
+
+
+class LicensesOut(BaseModel):
+    """Every license, newest first."""
+
+    items: list[LicenseOut]

@@ -1,0 +1,101 @@
+"""
+An opened state folder: the settings, the database, the keys and the clock that a command or the web app works with.
+
+The only place that asks the operating system for the time or for who is at the terminal; all else is handed them.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from narrows_server import auth, schema
+from narrows_server.audit import Occasion
+from narrows_server.database import Database
+from narrows_server.errors import NotInitialised
+from narrows_server.invoices.party import Vendor, read_vendor
+from narrows_server.keyring import Keyring, make_keys, open_keyring, write_private
+from narrows_server.settings import Settings
+
+ADMIN_KEY_NAME = "admin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Office:
+    """Everything that outlives a single request or command."""
+
+    settings: Settings
+    database: Database
+    keyring: Keyring
+    vendor: Vendor
+    clock: Callable[[], datetime]
+
+    def occasion(self, actor: str | None = None) -> Occasion:
+        """Now, and *actor* or else whoever is at the terminal."""
+        return Occasion(actor=actor or f"admin:{_account()}", at=self.clock())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Initialised:
+    """What `initialise` did."""
+
+    made_keys: bool
+    upgraded_database: bool
+    admin_key: str | None  # Only when it was made just now; it cannot be shown again.
+
+
+def utc_now() -> datetime:
+    """The time, aware and in UTC."""
+    return datetime.now(UTC)
+
+
+def initialise(settings: Settings, vendor: Vendor | None, *, clock: Callable[[], datetime] = utc_now) -> Initialised:
+    """
+    Make whatever a state folder lacks: keys, database, admin key, and who the invoices are from.
+
+    What exists is left alone, so it may be interrupted and run again; a *vendor* that is given replaces the old one.
+    """
+    now = clock()
+    made_keys = make_keys(settings, at=now)
+    if vendor is not None or not settings.vendor.exists():
+        document = (vendor or Vendor(name="Narrows")).to_dict()
+        settings.vendor.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    database = Database(settings.database_url)
+    try:
+        upgraded = schema.upgrade(database)
+        with database.transaction() as session:
+            admin_key = None
+            if not auth.has_key(session, name=ADMIN_KEY_NAME):
+                occasion = Occasion(actor=f"admin:{_account()}", at=now)
+                admin_key = auth.make_key(session, name=ADMIN_KEY_NAME, occasion=occasion)
+                # Before the commit: a key that is known to the database but written nowhere would lock everybody out.
+                write_private(settings.admin_key, f"{admin_key}\n".encode())
+    finally:
+        database.close()
+    return Initialised(made_keys=made_keys, upgraded_database=upgraded, admin_key=admin_key)
+
+
+@contextmanager
+def open_office(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> Iterator[Office]:
+    """Open an initialised state folder. Raises `NotInitialised` saying what is missing."""
+    keyring = open_keyring(settings)
+    if not settings.vendor.exists():
+        raise NotInitialised(f"{settings.vendor} is missing; run: narrows-server init")
+    vendor = read_vendor(settings.vendor.read_text(encoding="utf-8"))
+    database = Database(settings.database_url)
+    try:
+        schema.require_current(database)
+        yield Office(settings=settings, database=database, keyring=keyring, vendor=vendor, clock=clock)
+    finally:
+        database.close()
+
+
+def _account() -> str:
+    try:
+        return getpass.getuser()
+    except OSError:  # A container's user id without a name.
+        return "unknown"

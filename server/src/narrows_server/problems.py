@@ -1,0 +1,114 @@
+"""
+Errors as HTTP answers: `application/problem+json` (RFC 9457) with a stable code and the id of the request.
+
+The only place that knows how an error looks on the wire. Text of unexpected errors stays in the log.
+"""
+
+from __future__ import annotations
+
+import http
+import secrets
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from sqlalchemy.exc import OperationalError
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from narrows_server.errors import ServerError
+
+MEDIA_TYPE = "application/problem+json"
+REQUEST_ID_HEADER = "X-Request-Id"
+RETRY_AFTER_SECONDS = 5
+
+
+class RequestIds:
+    """Gives every request an id, in its state and in the header of its answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        # Our own, never the caller's: an id that strangers choose can be made to collide in the logs.
+        request_id = f"req_{secrets.token_hex(8)}"
+        scope.setdefault("state", {})["request_id"] = request_id
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
+            await send(message)
+
+        await self.app(scope, receive, send_with_id)
+
+
+def problem(request: Request, *, status: int, code: str, title: str, detail: str, **members: int | str) -> JSONResponse:
+    """A problem document; *members* are what a program needs to act on it, such as the number that was expected."""
+    headers = {}
+    if status == http.HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    if status == http.HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    body = {
+        "type": f"urn:narrows:problem:{code}",
+        "title": title,
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "request_id": request.state.request_id,
+        **members,
+    }
+    return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def install(app: FastAPI) -> None:
+    """Make *app* answer every error with a problem document."""
+    app.add_exception_handler(ServerError, _server_error)
+    app.add_exception_handler(RequestValidationError, _request_invalid)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(OperationalError, _database_busy)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def _server_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ServerError)
+    return problem(request, status=error.status, code=error.code, title=error.title, detail=error.detail)
+
+
+def _request_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    detail = f"{where}: {first['msg']}"
+    return problem(request, status=422, code="invalid", title="The request is not as it must be", detail=detail)
+
+
+def _http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    phrase = http.HTTPStatus(error.status_code).phrase
+    code = phrase.lower().replace(" ", "_")
+    return problem(request, status=error.status_code, code=code, title=phrase, detail=str(error.detail))
+
+
+def _database_busy(request: Request, error: Exception) -> Response:
+    return problem(
+        request,
+        status=503,
+        code="busy",
+        title="The server is busy",
+        detail="The database did not answer in time. Nothing was changed; send the same request again.",
+    )
+
+
+def _unexpected(request: Request, error: Exception) -> Response:
+    return problem(
+        request,
+        status=500,
+        code="internal",
+        title="The server failed",
+        detail="This is a fault of the server and has been logged. Quote the request id when you ask about it.",
+    )

@@ -1,0 +1,42 @@
+"""The figures of a statement that people look at, read from its document. Nothing is computed here."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Totals of one statement. Amounts are minor units of *currency*; they may be negative, the share may not."""
+
+    delivered_bytes: int
+    baseline_bytes: int
+    saved_bytes: int
+    currency: str
+    delivered_minor: int  # What the delivered traffic costs under the tariff.
+    baseline_minor: int  # What the baseline's traffic would have cost.
+    value_minor: int  # The difference.
+    share_percent: str
+    share_minor: int
+    reason: str | None  # Why the share is 0: a code of `narrows_metering.statement.NoShare`.
+    has_usage: bool  # Whether anything was delivered or had to be left out.
+
+
+def read_figures(document: str) -> Figures:
+    """The figures in the JSON of a statement that we drew up."""
+    statement = json.loads(document)
+    result, valuation, share = statement["result"], statement["valuation"], statement["share"]
+    return Figures(
+        delivered_bytes=result["delivered_bytes"],
+        baseline_bytes=result["baseline_bytes"],
+        saved_bytes=result["saved_bytes"],
+        currency=statement["contract"]["currency"],
+        delivered_minor=valuation["delivered_cost"]["minor"],
+        baseline_minor=valuation["baseline_cost"]["minor"],
+        value_minor=valuation["saved"]["minor"],
+        share_percent=share["percent"],
+        share_minor=share["amount"]["minor"],
+        reason=share["reason"],
+        has_usage=statement["delivered"]["deliveries"] > 0 or bool(statement["exceptions"]),
+    )

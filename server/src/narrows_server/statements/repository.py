@@ -1,0 +1,26 @@
+"""Every query about statements and outcomes."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from narrows_server.statements.models import Outcome, Statement
+
+
+def get_statement(session: Session, statement_id: str) -> Statement | None:
+    return session.get(Statement, statement_id)
+
+
+def get_outcome(session: Session, contract_id: str, period: str) -> Outcome | None:
+    return session.get(Outcome, (contract_id, period))
+
+
+def list_statements(session: Session) -> list[Statement]:
+    """Every statement, the latest period first."""
+    return list(session.scalars(select(Statement).order_by(Statement.period.desc(), Statement.id)))
+
+
+def list_outcomes(session: Session) -> list[Outcome]:
+    """Every outcome, the latest period first."""
+    return list(session.scalars(select(Outcome).order_by(Outcome.period.desc(), Outcome.contract_id)))

@@ -1,0 +1,1 @@
+"""Usage as the installations report it: signed reports in, signed receipts out."""

@@ -1,0 +1,73 @@
+"""Reports in, receipts out; and the installations for those who may read."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, Response
+from narrows_metering.report import REPORT_BYTES_MAX
+
+from narrows_server.audit import Occasion
+from narrows_server.errors import ReportNotTrusted
+from narrows_server.office import Office
+from narrows_server.problems import problem
+from narrows_server.usage import repository
+from narrows_server.usage.schemas import InstallationOut, InstallationsOut, ReceiptOut
+from narrows_server.usage.service import Accepted, Conflict, Gap, read_report, take_in
+from narrows_server.web import OfficeOf, Reader, read_body
+
+SIGNATURE_HEADER = "Narrows-Signature"
+
+router = APIRouter(prefix="/v1", tags=["usage"])
+
+
+@router.post("/reports", response_model=ReceiptOut, summary="Take in a signed usage report")
+async def post_report(request: Request, office: OfficeOf) -> Response:
+    """
+    The body is the report (`application/octet-stream`), the header `Narrows-Signature` its detached JWS.
+
+    200 with a signed receipt, for the same report always the same one. 409 `conflict` when a record contradicts one
+    that we hold, 409 `gap` with `expected_seq` when records are missing before the first.
+    """
+    signature = request.headers.get(SIGNATURE_HEADER)
+    if signature is None:
+        raise ReportNotTrusted(f"the header {SIGNATURE_HEADER} is missing")
+    body = await read_body(request, bytes_max=REPORT_BYTES_MAX)
+    outcome = await run_in_threadpool(_take_in, office, body, signature)
+    match outcome:
+        case Accepted(receipt=receipt):
+            return JSONResponse(ReceiptOut(receipt=receipt).model_dump())
+        case Conflict(seq=seq):
+            return problem(
+                request,
+                status=409,
+                code="conflict",
+                title="This installation has reported something else before",
+                detail=f"record {seq} contradicts the one we hold. Has this machine been copied or restored from "
+                "a backup? Nothing of this report was counted",
+                seq=seq,
+            )
+        case Gap(expected_seq=expected, first_seq=first):
+            return problem(
+                request,
+                status=409,
+                code="gap",
+                title="Records are missing before this report",
+                detail=f"we hold every record up to {expected - 1}; send records from {expected} on, not from {first}",
+                expected_seq=expected,
+            )
+
+
+def _take_in(office: Office, body: bytes, signature: str) -> Accepted | Conflict | Gap:
+    # Everything that needs no database comes before the transaction: SQLite has one writer at a time.
+    report = read_report(body, signature)
+    occasion = Occasion(actor=f"installation:{report.installation_id}", at=office.clock())
+    # Leaving the block commits, so nobody hears of a receipt that could still be lost.
+    with office.database.transaction() as session:
+        return take_in(session, report, keyring=office.keyring, occasion=occasion)
+
+
+@router.get("/installations", dependencies=[Reader], summary="Installations and their usage")
+def get_installations(office: OfficeOf) -> InstallationsOut:
+    with office.database.snapshot() as session:
+        return InstallationsOut(items=[InstallationOut.of(overview) for overview in repository.overviews(session)])

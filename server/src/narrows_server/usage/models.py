@@ -1,0 +1,70 @@
+"""Tables of installations, their records, the receipts they got, and records that contradicted known ones."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from narrows_server.customers.models import Customer
+from narrows_server.database import Base, UtcDateTime
+
+
+class Installation(Base):
+    """One running copy of the SDK. Its id is the thumbprint of its key; `head_*` is the last record known of it."""
+
+    __tablename__ = "installation"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customer.id"), index=True)
+    contract_id: Mapped[str] = mapped_column(ForeignKey("contract.id"), index=True)
+    license_id: Mapped[str] = mapped_column(ForeignKey("license.id"))
+    public_key: Mapped[str] = mapped_column(String(64))
+    sdk: Mapped[str] = mapped_column(String(100))
+    enrolled_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    reported_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    head_seq: Mapped[int] = mapped_column(BigInteger)
+    head_hash: Mapped[str] = mapped_column(String(64))
+
+    customer: Mapped[Customer] = relationship(lazy="joined", innerjoin=True)
+
+
+class StoredRecord(Base):
+    """One record, exactly as it was reported. The key is what makes it impossible to count it twice."""
+
+    __tablename__ = "record"
+
+    installation_id: Mapped[str] = mapped_column(ForeignKey("installation.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    kind: Mapped[str] = mapped_column(String(20))
+    hash: Mapped[str] = mapped_column(String(64))
+    delivered_bytes: Mapped[int | None] = mapped_column(BigInteger)  # Of a delivery, for overviews. Never billed from.
+    document: Mapped[str] = mapped_column(Text)  # The record's own JSON, from which all else is computed.
+
+
+class IssuedReceipt(Base):
+    """A receipt as it was signed. Records never change, so their range decides which receipt a resend gets."""
+
+    __tablename__ = "receipt"
+
+    installation_id: Mapped[str] = mapped_column(ForeignKey("installation.id"), primary_key=True)
+    first_seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    last_seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    issued_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    token: Mapped[str] = mapped_column(Text)
+
+
+class Fork(Base):
+    """A record that contradicts the one we hold: a copied machine or a restored backup. Counted nowhere."""
+
+    __tablename__ = "fork"
+
+    installation_id: Mapped[str] = mapped_column(ForeignKey("installation.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    document: Mapped[str] = mapped_column(Text)
+
+
+Index("ix_record_installation_kind", StoredRecord.installation_id, StoredRecord.kind, StoredRecord.seq)

@@ -1,0 +1,70 @@
+"""
+Numbers and dates as people read them, the same in console, invoice and terminal.
+
+For display only: nothing is ever read back or computed from what is written here.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from narrows_metering.money import exponent
+from narrows_metering.tariff import BYTES_PER_GB
+
+_MINUS = "\u2212"
+_UNITS = (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
+
+
+def money(minor: int, currency: str) -> str:
+    """`EUR 1,234.56`, with the decimals that the currency has."""
+    decimals = exponent(currency)
+    whole, fraction = divmod(abs(minor), 10**decimals)
+    text = f"{whole:,}" + (f".{fraction:0{decimals}}" if decimals else "")
+    return f"{currency} {_MINUS if minor < 0 else ''}{text}"
+
+
+def gigabytes(count: int) -> str:
+    """`1,234.568 GB` of 10⁹ bytes, rounded half to even to the megabyte."""
+    amount = (Decimal(count) / BYTES_PER_GB).quantize(Decimal("0.001"), ROUND_HALF_EVEN)
+    return _signed(amount, "GB")
+
+
+def volume(count: int) -> str:
+    """A number of bytes in the unit that suits it: `12.3 TB`, `845.0 MB`, `17 bytes`."""
+    for unit, size in _UNITS:
+        if abs(count) >= size:
+            return _signed((Decimal(count) / size).quantize(Decimal("0.1"), ROUND_HALF_EVEN), unit)
+    return f"{exact(count)} bytes"
+
+
+def exact(count: int) -> str:
+    """`1,234,567`, exactly."""
+    return f"{_MINUS if count < 0 else ''}{abs(count):,}"
+
+
+def per_cent(part: int, whole: int) -> str:
+    """What *part* is of *whole*, to a tenth of a per cent; a dash when there is no whole."""
+    if not whole:
+        return "–"
+    return _signed((Decimal(part) * 100 / whole).quantize(Decimal("0.1"), ROUND_HALF_EVEN), "%")
+
+
+def day(when: date) -> str:
+    """`3 November 2026`."""
+    return f"{when.day} {when:%B %Y}"
+
+
+def moment(when: datetime) -> str:
+    """`3 Nov 2026, 14:05 UTC`."""
+    at = when.astimezone(UTC)
+    return f"{at.day} {at:%b %Y, %H:%M} UTC"
+
+
+def month(period: str) -> str:
+    """`November 2026` for "2026-11"."""
+    return f"{date.fromisoformat(f'{period}-01'):%B %Y}"
+
+
+def _signed(amount: Decimal, unit: str) -> str:
+    return f"{_MINUS if amount < 0 else ''}{abs(amount):,} {unit}"

@@ -1,0 +1,218 @@
+"""Builders for the server's tests: a clock to turn, a customer under contract, and installations with real ledgers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from fastapi import FastAPI
+from narrows_licensing.signature import thumbprint
+from narrows_licensing.trust import Role
+from narrows_metering.ledger import Ledger
+from narrows_metering.record import Kind
+from narrows_metering.report import Receipt, next_report, read_receipt
+from narrows_metering.tariff import Tier
+from narrows_metering.terms import Period
+from narrows_metering.testing import GB, a_delivery, an_encode, an_evidence
+from narrows_server.audit import Occasion
+from narrows_server.customers import service as customers
+from narrows_server.database import Database
+from narrows_server.invoices.party import Party, Vendor
+from narrows_server.licenses import service as licenses
+from narrows_server.office import Office
+from sqlalchemy import event
+
+NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
+NOVEMBER = Period(year=2026, month=11)
+VENDOR = Vendor(
+    name="Narrows", address=("Uferstraße 12", "10115 Berlin"), payment=("IBAN DE02 1203 0000 0000 2020 51",)
+)
+
+
+@dataclass(slots=True)
+class Clock:
+    """The time, until somebody turns it."""
+
+    at: datetime = NOW
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def advance(self, **by: int) -> None:
+        self.at += timedelta(**by)
+
+
+class Browser:
+    """Asks the application over ASGI and keeps its cookies. Every request is over when its method returns."""
+
+    def __init__(self, app: FastAPI, *, headers: Mapping[str, str] | None = None, is_calm: bool = False) -> None:
+        self._app = app
+        self._is_calm = is_calm  # Takes a fault of the application for an answer, as a stranger would.
+        self._headers = dict(headers or {})
+        self.cookies = httpx.Cookies()
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        return self._ask("GET", path, b"", headers)
+
+    def post(self, path: str, body: bytes = b"", **headers: str) -> httpx.Response:
+        return self._ask("POST", path, body, headers)
+
+    def _ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> httpx.Response:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(app=self._app, raise_app_exceptions=not self._is_calm)
+            async with httpx.AsyncClient(
+                transport=transport, base_url="http://narrows.test", cookies=self.cookies
+            ) as client:
+                response = await client.request(method, path, content=body, headers=self._headers | named)
+                self.cookies = httpx.Cookies(client.cookies)
+                return response
+
+        return asyncio.run(ask())
+
+
+@dataclass(slots=True, kw_only=True)
+class Site:
+    """An installation of a customer: its key, its ledger on disk and the license that it runs under."""
+
+    folder: Path
+    license_token: str
+    key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
+
+    @property
+    def installation_id(self) -> str:
+        return thumbprint(self.key.public_key())
+
+    def record(self, *entries: tuple[Kind, Mapping[str, object]], at: datetime = NOW) -> None:
+        """Append records to the ledger."""
+        with self._ledger() as ledger:
+            for kind, payload in entries:
+                ledger.append(kind, payload, time=at)
+
+    def report(self) -> tuple[bytes, str]:
+        """Body and signature of the records without a receipt."""
+        with self._ledger() as ledger:
+            report = next_report(ledger, key=self.key, license_token=self.license_token, sdk="narrows 0.1.0")
+        assert report is not None
+        return report
+
+    def acknowledge(self, token: str, office: Office) -> Receipt:
+        """Take a receipt as the SDK does, into the ledger."""
+        receipt = self.open_receipt(token, office)
+        with self._ledger() as ledger:
+            ledger.acknowledge(token, receipt)
+        return receipt
+
+    def open_receipt(self, token: str, office: Office) -> Receipt:
+        """Read a receipt with the keys that the trust bundle names for receipts."""
+        return read_receipt(token, office.keyring.bundle.keys_for(Role.RECEIPT, office.clock()))
+
+    def clone(self, folder: Path) -> Site:
+        """A copy of the whole machine, as a snapshot of a virtual machine would make it."""
+        folder.mkdir()
+        for file in self.folder.iterdir():
+            (folder / file.name).write_bytes(file.read_bytes())
+        return Site(folder=folder, license_token=self.license_token, key=self.key)
+
+    def _ledger(self) -> Ledger:
+        return Ledger.open(self.folder / "ledger.sqlite", installation_id=self.installation_id)
+
+
+def some_usage(
+    *, delivered: int = 800 * GB, ours: int = 800_000, baseline: int = 1_000_000
+) -> list[tuple[Kind, dict[str, object]]]:
+    """An encode, its evidence and a delivery in November: 800 GB that the baseline would have made 1,000 GB."""
+    return [
+        (Kind.ENCODE, an_encode()),
+        (Kind.EVIDENCE, an_evidence(ours=ours, baseline=baseline)),
+        (Kind.DELIVERY, a_delivery(delivered=delivered)),
+    ]
+
+
+def an_occasion(at: datetime = NOW) -> Occasion:
+    return Occasion(actor="admin:test", at=at)
+
+
+def a_contract(
+    office: Office,
+    *,
+    customer_id: str = "kanal",
+    contract_id: str = "kanal-1",
+    share: str = "20",
+    currency: str = "EUR",
+    price: str = "0.05",
+) -> str:
+    """A customer with a tariff and a contract; returns the contract's id."""
+    with office.database.transaction() as session:
+        occasion = an_occasion(office.clock())
+        party = Party(name="Kanal Fünf AB", address=("Storgatan 1", "111 23 Stockholm"), tax_id="SE556677889901")
+        customers.add_customer(session, party, customer_id=customer_id, occasion=occasion)
+        tier = Tier(up_to_bytes=None, price_per_gb=Decimal(price))
+        customers.add_tariff(
+            session, "CDN 2026", currency=currency, tiers=(tier,), tariff_id=f"{contract_id}-tariff", occasion=occasion
+        )
+        order = customers.ContractOrder(
+            customer_id=customer_id,
+            tariff_id=f"{contract_id}-tariff",
+            share_percent=Decimal(share),
+            baseline_id="libx265-medium",
+            metric="ms_ssim",
+            starts_on=date(2026, 11, 1),
+        )
+        customers.add_contract(session, order, contract_id=contract_id, occasion=occasion)
+    return contract_id
+
+
+def a_license(
+    office: Office, *, customer_id: str = "kanal", contract_id: str = "kanal-1", days: int = 365
+) -> tuple[str, str]:
+    """A license under a contract: its id and its token."""
+    order = licenses.LicenseOrder(customer_id=customer_id, contract_id=contract_id, days=days)
+    with office.database.transaction() as session:
+        issued = licenses.issue(session, order, keyring=office.keyring, occasion=an_occasion(office.clock()))
+    return issued.id, issued.token
+
+
+def a_site(office: Office, folder: Path, *, customer_id: str = "kanal", contract_id: str = "kanal-1") -> Site:
+    """A fresh installation under a fresh license."""
+    folder.mkdir(parents=True)
+    return Site(folder=folder, license_token=a_license(office, customer_id=customer_id, contract_id=contract_id)[1])
+
+
+def send(browser: Browser, report: tuple[bytes, str]) -> httpx.Response:
+    """Post a report."""
+    body, signature = report
+    return browser.post("/v1/reports", body, Narrows_Signature=signature, Content_Type="application/octet-stream")
+
+
+class PowerCut(Exception):
+    """The lights go out."""
+
+
+class FailingAfter:
+    """Cuts the power after so many statements of SQL."""
+
+    def __init__(self, database: Database, statements: int) -> None:
+        self._engine = database.engine
+        self._left = statements
+        self.has_struck = False
+
+    def __enter__(self) -> FailingAfter:
+        event.listen(self._engine, "before_cursor_execute", self._strike)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        event.remove(self._engine, "before_cursor_execute", self._strike)
+
+    def _strike(self, *_: object) -> None:
+        if self._left == 0:
+            self.has_struck = True
+            raise PowerCut
+        self._left -= 1

@@ -1,0 +1,162 @@
+"""The command line: the same facts for people and programs, and errors that say what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from narrows_licensing.document import open_license
+from narrows_licensing.license import License
+from narrows_licensing.trust import Roots
+from narrows_server.cli import app
+from narrows_server.office import Office, utc_now
+from typer.testing import CliRunner, Result
+
+from .builders import Browser, Site, send, some_usage
+
+
+@pytest.fixture
+def commands(home: Path) -> CliRunner:
+    return CliRunner(env={"NARROWS_SERVER_HOME": str(home)})
+
+
+def run(commands: CliRunner, *arguments: str, expect: int = 0) -> Result:
+    done = commands.invoke(app, list(arguments))
+    assert done.exit_code == expect, done.output
+    return done
+
+
+def add_contract(commands: CliRunner) -> None:
+    run(commands, "customer", "add", "Kanal Fünf AB", "--id", "kanal")
+    run(commands, "tariff", "add", "CDN 2026", "--tier", "10000:0.05", "--tier", ":0.04")
+    contract = ("--customer", "kanal", "--tariff", "cdn-2026", "--share", "12.5", "--starts", "2026-11-01")
+    run(commands, "contract", "add", *contract, "--id", "kanal-1")
+
+
+def test_from_init_to_a_license_that_an_sdk_accepts(tmp_path: Path) -> None:
+    home, file = tmp_path / "home", tmp_path / "license.json"
+    commands = CliRunner()
+    made = json.loads(run(commands, "init", "--home", str(home), "--vendor-name", "Narrows", "--json").stdout)
+    assert made["admin_key"] == (home / "admin.key").read_text().strip()
+
+    commands = CliRunner(env={"NARROWS_SERVER_HOME": str(home)})
+    add_contract(commands)
+    issue = ("--customer", "kanal", "--contract", "kanal-1", "--report-url", "http://127.0.0.1:8000")
+    issued = json.loads(run(commands, "license", "issue", *issue, "--out", str(file), "--json").stdout)
+
+    opened = open_license(file.read_text(), roots=Roots.from_json(Path(made["roots"]).read_text()), at=utc_now())
+    assert isinstance(opened, License)
+    assert (opened.license_id, opened.metering.report_url) == (issued["id"], "http://127.0.0.1:8000")
+
+
+def test_a_license_that_could_not_be_written_is_not_kept(commands: CliRunner, tmp_path: Path) -> None:
+    add_contract(commands)
+    issue = ("license", "issue", "--customer", "kanal", "--contract", "kanal-1")
+    run(commands, *issue, "--out", str(tmp_path / "no" / "such" / "folder"), expect=2)
+
+    assert json.loads(run(commands, "license", "list", "--json").stdout) == []
+
+
+def test_a_revoked_license_is_listed_as_revoked(commands: CliRunner) -> None:
+    add_contract(commands)
+    issue = ("license", "issue", "--customer", "kanal", "--contract", "kanal-1", "--json")
+    license_id = json.loads(run(commands, *issue).stdout)["id"]
+    run(commands, "license", "revoke", license_id)
+
+    assert [row["state"] for row in json.loads(run(commands, "license", "list", "--json").stdout)] == ["revoked"]
+    assert license_id in run(commands, "license", "list").stdout
+
+
+def test_what_people_see_is_what_programs_see(
+    office: Office, commands: CliRunner, browser: Browser, site: Site, tmp_path: Path
+) -> None:
+    site.record(*some_usage())
+    send(browser, site.report())
+    run(commands, "month", "close", "2026-11", "--early")
+    (invoice,) = json.loads(run(commands, "invoice", "list", "--json").stdout)
+
+    assert invoice["number"] in run(commands, "invoice", "list").stdout
+    assert "EUR 2.00" in run(commands, "invoice", "list").stdout
+    assert site.installation_id in run(commands, "usage", "list").stdout
+    assert "800.0 GB" in run(commands, "usage", "list").stdout
+    assert "kanal-1.2026-11" in run(commands, "statement", "list").stdout
+    run(commands, "invoice", "pdf", invoice["number"], "--out", str(tmp_path / "invoice.pdf"))
+    assert (tmp_path / "invoice.pdf").read_bytes().startswith(b"%PDF-")
+
+
+def test_a_held_contract_makes_the_close_exit_with_1(commands: CliRunner) -> None:
+    add_contract(commands)
+
+    assert "the month is not over" in run(commands, "month", "close", "2999-01", expect=1).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (("license", "revoke", "lic_none"), 1, "there is no license lic_none"),
+        (("invoice", "pdf", "INV-1", "--out", "x.pdf"), 1, "there is no invoice INV-1"),
+        (("month", "close", "2026-13"), 2, "not a month"),
+        (("month", "close", "November"), 2, "not a month"),
+        (("tariff", "add", "X", "--tier", "5"), 2, "is not a tier"),
+        (("tariff", "add", "X", "--tier", ":1", "--currency", "[bold]"), 2, "'[bold]' is not known"),
+        (("init", "--vendor-email", "x@example.org"), 2, "--vendor-name"),
+        (("customer", "remove"), 2, "No such command"),
+    ],
+)
+def test_an_error_is_one_sentence_and_an_exit_code(
+    commands: CliRunner, arguments: tuple[str, ...], code: int, complaint: str
+) -> None:
+    done = run(commands, *arguments, expect=code)
+
+    assert complaint in done.stderr
+    assert "Traceback" not in done.output
+    assert done.stdout == ""
+
+
+def test_without_a_state_folder_the_way_to_name_one_is_said() -> None:
+    done = run(CliRunner(env={"NARROWS_SERVER_HOME": None}), "customer", "list", expect=2)
+
+    assert "--home" in done.stderr
+
+
+def test_a_folder_without_init_says_to_run_it(tmp_path: Path) -> None:
+    done = run(CliRunner(), "customer", "list", "--home", str(tmp_path), expect=1)
+
+    assert "narrows-server init" in done.stderr
+
+
+@pytest.mark.parametrize("command", [("license", "issue"), ("month", "close"), ("tariff", "add"), ("serve",)])
+def test_help_shows_an_example(commands: CliRunner, command: tuple[str, ...]) -> None:
+    help_text = run(commands, *command, "--help").stdout
+
+    assert f"narrows-server {' '.join(command)}" in re.sub(r"\s+", " ", help_text)
+
+
+def test_a_served_office_answers_says_where_it_is_and_ends_cleanly(home: Path) -> None:
+    code = "from narrows_server.cli import main; main()"
+    environment = {**os.environ, "NARROWS_SERVER_HOME": str(home)}
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "serve"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        url = process.stdout.readline().removeprefix("listening on ").strip()
+        try:
+            assert json.loads((home / "server.json").read_text()) == {"url": url, "pid": process.pid}
+            with urllib.request.urlopen(f"{url}/health", timeout=10) as answer:
+                assert json.load(answer)["status"] == "ok"
+        finally:
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0, process.stderr.read()
+    assert not (home / "server.json").exists()

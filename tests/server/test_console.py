@@ -1,0 +1,206 @@
+"""The console: closed to strangers, complete for people, safe to show foreign text in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from html.parser import HTMLParser
+
+import pytest
+from narrows_server import auth
+from narrows_server.customers import service as customers
+from narrows_server.invoices.party import Party
+from narrows_server.office import Office
+from narrows_server.statements import service as statements
+from narrows_server.usage import repository
+
+from .builders import NOVEMBER, VENDOR, Browser, Clock, Site, a_license, an_occasion, send, some_usage
+
+DECEMBER_FIRST = datetime(2026, 12, 1, 6, tzinfo=UTC)
+READ_ONLY_PATHS = (
+    "/v1/installations",
+    "/v1/licenses",
+    "/v1/statements",
+    "/v1/invoices",
+    "/v1/invoices/INV-2026-000001/pdf",
+)
+
+
+@pytest.fixture
+def signed_in(browser: Browser, admin_key: str) -> Browser:
+    assert sign_in(browser, admin_key) == 303
+    return browser
+
+
+def sign_in(browser: Browser, key: str) -> int:
+    return browser.post("/sign-in", f"key={key}".encode(), Content_Type="application/x-www-form-urlencoded").status_code
+
+
+class TestSigningIn:
+    @pytest.mark.parametrize("path", READ_ONLY_PATHS)
+    def test_a_stranger_reads_nothing(self, browser: Browser, path: str) -> None:
+        answer = browser.get(path)
+
+        assert (answer.status_code, answer.json()["code"]) == (401, "sign_in_required")
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+    def test_a_stranger_is_shown_the_sign_in_form_and_nothing_else(self, browser: Browser, site: Site) -> None:
+        page = browser.get("/")
+
+        assert page.status_code == 200
+        assert 'type="password"' in page.text
+        assert "kanal" not in page.text
+
+    def test_the_admin_key_opens_the_console_and_what_it_links_to(self, signed_in: Browser) -> None:
+        assert "Overview" in signed_in.get("/").text
+        assert signed_in.get("/v1/licenses").status_code == 200
+
+    @pytest.mark.parametrize("key", ["", "nwk_wrong", "é", "%00"])
+    def test_a_wrong_key_opens_nothing(self, browser: Browser, key: str) -> None:
+        assert sign_in(browser, key) == 401
+        assert browser.get("/v1/licenses").status_code == 401
+        assert browser.get("/v1/licenses", Authorization="Bearer nwk_wrong").status_code == 401
+
+    def test_the_cookie_is_out_of_reach_of_scripts_and_of_other_sites(self, browser: Browser, admin_key: str) -> None:
+        answer = browser.post("/sign-in", f"key={admin_key}".encode())
+        cookie = answer.headers["set-cookie"].lower()
+
+        assert "httponly" in cookie
+        assert "samesite=strict" in cookie
+
+    def test_signing_out_closes_the_console(self, signed_in: Browser) -> None:
+        signed_in.post("/sign-out")
+
+        assert 'type="password"' in signed_in.get("/").text
+
+    def test_a_session_ends_by_itself(self, signed_in: Browser, clock: Clock) -> None:
+        clock.advance(hours=12)
+
+        assert signed_in.get("/v1/licenses").status_code == 401
+
+    @pytest.mark.parametrize("change", [lambda c: "9" + c, lambda c: c[:-1], lambda c: "", lambda c: "é.é"])
+    def test_a_cookie_that_was_changed_is_worth_nothing(self, office: Office, change: object) -> None:
+        cookie = auth.session_cookie(office.keyring.console_secret, at=office.clock())
+        assert auth.is_session(office.keyring.console_secret, cookie, at=office.clock())
+        assert callable(change)
+
+        assert not auth.is_session(office.keyring.console_secret, change(cookie), at=office.clock())
+
+    def test_a_form_that_is_too_large_is_not_read(self, browser: Browser) -> None:
+        assert browser.post("/sign-in", b"key=" + bytes(10_000)).status_code == 422
+
+
+class TestOverview:
+    def test_an_empty_office_says_what_to_do_first(self, signed_in: Browser) -> None:
+        page = signed_in.get("/").text
+
+        assert "No license has been issued" in page
+        assert "No installation has reported yet" in page
+        assert "No month has been closed" in page
+
+    def test_everything_from_license_to_invoice_is_on_the_page(
+        self, office: Office, signed_in: Browser, site: Site
+    ) -> None:
+        site.record(*some_usage())
+        send(signed_in, site.report())
+        with office.database.transaction() as session:
+            statements.close(session, "kanal-1", NOVEMBER, vendor=VENDOR, occasion=an_occasion(DECEMBER_FIRST))
+        page = signed_in.get("/").text
+
+        for text in ("Kanal Fünf AB", site.installation_id, "November 2026", "200.0 GB", "EUR 2.00", "invoice.issued"):
+            assert text in page
+        assert 'href="/v1/invoices/INV-2026-000001/pdf"' in page
+        assert signed_in.get("/v1/invoices/INV-2026-000001/pdf").content.startswith(b"%PDF-")
+
+    def test_a_month_that_is_held_is_shown_with_its_reason(
+        self, office: Office, signed_in: Browser, site: Site
+    ) -> None:
+        with office.database.transaction() as session:
+            statements.close(session, "kanal-1", NOVEMBER, vendor=VENDOR, occasion=an_occasion())
+
+        assert "the month is not over" in signed_in.get("/").text
+
+    def test_a_cloned_installation_is_shown_as_forked(
+        self, office: Office, signed_in: Browser, site: Site, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        clone = site.clone(tmp_path_factory.mktemp("clones") / "clone")
+        site.record(*some_usage())
+        clone.record(*some_usage(delivered=1))
+        send(signed_in, site.report())
+        send(signed_in, clone.report())
+
+        assert "forked" in signed_in.get("/").text
+        with office.database.snapshot() as session:
+            assert [overview.fork_count for overview in repository.overviews(session)] == [1]
+
+    def test_a_name_with_markup_is_shown_as_text(self, office: Office, signed_in: Browser, site: Site) -> None:
+        with office.database.transaction() as session:
+            party = Party(name="<script>alert(1)</script>")
+            customers.add_customer(session, party, customer_id="script", occasion=an_occasion())
+            customers.add_contract(
+                session,
+                customers.ContractOrder(
+                    customer_id="script",
+                    tariff_id="kanal-1-tariff",
+                    share_percent=Decimal(1),
+                    baseline_id="libx265-medium",
+                    metric="psnr",
+                    starts_on=NOVEMBER.start.date(),
+                ),
+                contract_id="script-1",
+                occasion=an_occasion(),
+            )
+        a_license(office, customer_id="script", contract_id="script-1")
+        page = signed_in.get("/")
+
+        assert "&lt;script&gt;" in page.text
+        assert "<script" not in page.text
+        assert "default-src 'none'" in page.headers["content-security-policy"]
+
+    def test_the_page_is_well_formed_and_every_table_names_its_columns(self, signed_in: Browser, site: Site) -> None:
+        site.record(*some_usage())
+        send(signed_in, site.report())
+        outline = _Outline()
+        outline.feed(signed_in.get("/").text)
+
+        assert outline.open_tags == []
+        assert outline.headings[0] == "h1"
+        assert outline.headings.count("h1") == 1
+        assert outline.header_cells_without_scope == 0
+        assert outline.labelled <= outline.ids
+        assert outline.links_within <= outline.ids
+
+    def test_style_and_mark_are_served(self, browser: Browser) -> None:
+        assert browser.get("/static/console.css").headers["content-type"].startswith("text/css")
+        assert browser.get("/static/mark.svg").status_code == 200
+
+
+class _Outline(HTMLParser):
+    """What a screen reader would stumble over."""
+
+    EMPTY = frozenset({"meta", "link", "input", "rect", "path", "br"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open_tags: list[str] = []
+        self.headings: list[str] = []
+        self.header_cells_without_scope = 0
+        self.ids: set[str] = set()
+        self.labelled: set[str] = set()
+        self.links_within: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        named = dict(attrs)
+        if tag not in self.EMPTY:
+            self.open_tags.append(tag)
+        if tag in {"h1", "h2", "h3"}:
+            self.headings.append(tag)
+        self.header_cells_without_scope += tag == "th" and "scope" not in named
+        self.ids |= {named["id"] or ""} if "id" in named else set()
+        self.labelled |= {named["aria-labelledby"] or ""} if "aria-labelledby" in named else set()
+        target = named.get("href") or ""
+        self.links_within |= {target[1:]} if target.startswith("#") else set()
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.EMPTY:
+            assert self.open_tags.pop() == tag

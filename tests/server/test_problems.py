@@ -1,0 +1,77 @@
+"""Errors over HTTP: always a problem document, never the inside of the server."""
+
+from __future__ import annotations
+
+import pytest
+from fastapi import FastAPI
+from narrows_server import problems
+from sqlalchemy.exc import OperationalError
+
+from .builders import Browser
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [("/v1/nothing", 404, "not_found"), ("/v1/invoices/INV-2026-000009/pdf", 404, "not_found")],
+)
+def test_what_does_not_exist_is_a_problem_with_a_stable_code(admin: Browser, path: str, status: int, code: str) -> None:
+    answer = admin.get(path)
+
+    assert (answer.status_code, answer.headers["content-type"]) == (status, problems.MEDIA_TYPE)
+    assert answer.json().keys() >= {"type", "title", "status", "code", "detail", "request_id"}
+    assert (answer.json()["status"], answer.json()["code"]) == (status, code)
+
+
+def test_a_wrong_method_is_a_problem_too(browser: Browser) -> None:
+    answer = browser.get("/v1/reports")
+
+    assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+
+
+def test_every_answer_has_a_request_id_of_ours(browser: Browser) -> None:
+    first = browser.get("/health", X_Request_Id="mine").headers["x-request-id"]
+
+    assert first.startswith("req_")
+    assert first != browser.get("/health").headers["x-request-id"]
+
+
+def test_health_asks_the_database(browser: Browser) -> None:
+    assert browser.get("/health").json() == {"status": "ok", "version": "0.1.0"}
+
+
+def test_an_unexpected_error_is_reported_without_its_text() -> None:
+    answer = Browser(_failing(RuntimeError("the password is hunter2")), is_calm=True).get("/fail")
+
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    assert "hunter2" not in answer.text
+
+
+def test_a_busy_database_asks_to_come_back() -> None:
+    answer = Browser(_failing(OperationalError("SELECT", {}, Exception("locked")))).get("/fail")
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "busy")
+    assert int(answer.headers["retry-after"]) > 0
+
+
+def test_the_description_of_the_api_names_every_path(browser: Browser) -> None:
+    assert set(browser.get("/v1/openapi.json").json()["paths"]) == {
+        "/v1/reports",
+        "/v1/installations",
+        "/v1/licenses",
+        "/v1/statements",
+        "/v1/invoices",
+        "/v1/invoices/{number}/pdf",
+        "/health",
+    }
+
+
+def _failing(error: Exception) -> FastAPI:
+    app = FastAPI()
+    problems.install(app)
+
+    @app.get("/fail")
+    def fail() -> None:
+        raise error
+
+    app.add_middleware(problems.RequestIds)
+    return app

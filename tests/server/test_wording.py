@@ -1,0 +1,46 @@
+"""Numbers and dates as people read them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from narrows_server import wording
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "text"),
+    [
+        (0, "EUR", "EUR 0.00"),
+        (5, "EUR", "EUR 0.05"),
+        (123_456_789, "EUR", "EUR 1,234,567.89"),
+        (-1_205, "EUR", "EUR −12.05"),
+        (-5, "EUR", "EUR −0.05"),
+        (1_234, "JPY", "JPY 1,234"),
+        (1_234_567, "KWD", "KWD 1,234.567"),
+    ],
+)
+def test_money_has_the_decimals_of_its_currency(minor: int, currency: str, text: str) -> None:
+    assert wording.money(minor, currency) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "gigabytes", "volume"),
+    [
+        (0, "0.000 GB", "0 bytes"),
+        (999, "0.000 GB", "999 bytes"),
+        (1_234_567_890_123, "1,234.568 GB", "1.2 TB"),
+        (-1_500_000, "−0.002 GB", "−1.5 MB"),
+    ],
+)
+def test_volumes_are_decimal(count: int, gigabytes: str, volume: str) -> None:
+    assert (wording.gigabytes(count), wording.volume(count)) == (gigabytes, volume)
+
+
+def test_times_say_their_zone() -> None:
+    assert wording.moment(datetime(2026, 11, 3, 9, 5, tzinfo=UTC)) == "3 Nov 2026, 09:05 UTC"
+    assert wording.month("2026-11") == "November 2026"
+
+
+def test_a_part_of_nothing_is_a_dash() -> None:
+    assert (wording.per_cent(1, 3), wording.per_cent(-1, 4), wording.per_cent(0, 0)) == ("33.3 %", "−25.0 %", "–")
