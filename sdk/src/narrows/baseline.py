@@ -9,10 +9,11 @@ Quality is averaged over evenly spaced frames, the same ones on both sides; rate
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -238,41 +239,33 @@ class _Ladder:
     def _rung(self, crf: int) -> _Rung:
         if crf not in self._rungs:
             self._tell(f"{self.baseline} at crf {crf}")
-            self._rungs[crf] = self._encode(crf)
+            self._rungs[crf] = _Rung(*measure_rung(self._source, self.baseline, crf, self._rate, self._kept))
         return self._rungs[crf]
 
-    def _encode(self, crf: int) -> _Rung:
-        first = next(iter(self._kept.values()))
-        meter = QualityMeter(first.width, first.height)
-        payload = 0
-        try:
-            encoder = _open_encoder(self.baseline, crf, first, self._rate)
-            decoder: av.VideoCodecContext | None = None
-            shown = self._shown()
-            for packet in encoder_packets(encoder, self._source):
-                payload += packet.size
-                decoder = decoder or av.CodecContext.create(encoder.codec.canonical_name, "r")  # type: ignore[assignment]
-                assert decoder is not None
-                for frame in decoder.decode(packet):
-                    self._meet(shown, frame, meter)
-            for frame in decoder.decode(None) if decoder else ():
-                self._meet(shown, frame, meter)
-        except av.error.FFmpegError as error:
-            raise VideoError(f"the baseline {self.baseline} failed: {error}") from error
-        return _Rung(payload, {metric: meter.score(metric) for metric in Metric})
 
-    def _shown(self) -> Iterator[Picture | None]:
-        """The kept source picture of each frame in display order, None for frames that are not scored."""
-        index = 0
-        while True:
-            yield self._kept.get(index)
-            index += 1
-
-    @staticmethod
-    def _meet(shown: Iterator[Picture | None], frame: av.VideoFrame, meter: QualityMeter) -> None:
-        source = next(shown)
-        if source is not None:
-            meter.add(source, to_picture(frame))
+def measure_rung(
+    source: Path, baseline: Baseline, crf: int, rate: Fraction, scored: Mapping[int, Picture]
+) -> tuple[int, dict[Metric, int | None]]:
+    """
+    Encode *source* with *baseline* and decode it again: payload bytes of the whole clip, and the scores in 10⁻⁶ dB over
+    the frames *scored*, source pictures by frame number. Raises VideoError when the encoder is missing or fails.
+    """
+    first = next(iter(scored.values()))
+    meter = QualityMeter(first.width, first.height)
+    payload = index = 0
+    try:
+        encoder = _open_encoder(baseline, crf, first, rate)
+        decoder = av.CodecContext.create(encoder.codec.canonical_name, "r")
+        assert isinstance(decoder, av.VideoCodecContext)
+        for packet in chain(encoder_packets(encoder, source), [None]):
+            payload += packet.size if packet else 0
+            for frame in decoder.decode(packet):
+                if index in scored:
+                    meter.add(scored[index], to_picture(frame))
+                index += 1
+    except av.error.FFmpegError as error:
+        raise VideoError(f"the baseline {baseline} failed: {error}") from error
+    return payload, {metric: meter.score(metric) for metric in Metric}
 
 
 def _open_encoder(baseline: Baseline, crf: int, picture: Picture, rate: Fraction) -> av.VideoCodecContext:

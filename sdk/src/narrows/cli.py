@@ -47,7 +47,7 @@ LicensePath = Annotated[
 
 
 def plain(value: object) -> Any:
-    """*value* as JSON can hold it: dataclasses as objects, times in ISO 8601, fractions as text."""
+    """*value* as JSON can hold it: dataclasses as objects, times in ISO 8601, fractions as text, bytes in hex."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, dict):
@@ -58,6 +58,8 @@ def plain(value: object) -> Any:
         return value.value
     if isinstance(value, Path | Fraction):
         return str(value)
+    if isinstance(value, bytes):
+        return value.hex()
     if isinstance(value, timedelta):
         return int(value.total_seconds())
     if isinstance(value, datetime | date):

@@ -53,7 +53,7 @@ class TimedPicture:
 
 def _plane(plane: av.video.plane.VideoPlane) -> Plane:
     rows: Plane = np.frombuffer(bytes(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
-    return np.ascontiguousarray(rows)
+    return rows.copy()  # FFmpeg reuses its buffers.
 
 
 def to_picture(frame: av.VideoFrame) -> Picture:

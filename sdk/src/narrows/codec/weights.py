@@ -22,6 +22,7 @@ from narrows.codec.model import Model
 from narrows.codec.range_coder import Table, TableSet, gaussian_tables
 from narrows.errors import UnsupportedBitstream
 
+WEIGHTS_NAME = "narrows-1.safetensors"
 _TABLES = "tables"
 _LENGTHS = "table_lengths"
 
@@ -62,7 +63,7 @@ def load_weights(path: Path) -> LoadedModel:
 @lru_cache(maxsize=1)
 def shipped_model() -> LoadedModel:
     """The weights of this release."""
-    return load_weights(Path(str(files("narrows.codec") / "weights" / "narrows-1.safetensors")))
+    return load_weights(Path(str(files("narrows.codec") / "weights" / WEIGHTS_NAME)))
 
 
 def require_model(model_id: bytes) -> LoadedModel:

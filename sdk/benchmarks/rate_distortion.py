@@ -1,0 +1,141 @@
+"""
+Rate and distortion of Narrows beside x264 and x265, on a folder of clips.
+
+    python sdk/benchmarks/rate_distortion.py CLIPS [--only NAME,NAME] [--crf 8,20,32,44,56] [--out FILE.json]
+
+Every codec writes real packets that its own decoder reads back; the rate is the packets' payload. Quality is PSNR
+(6:1:1) and MS-SSIM of luma over all frames. BD-rate (Bjøntegaard, 2001) is the mean difference in log-rate at
+equal quality, with PCHIP; clips whose curves overlap by less than half are listed and left out of the mean. Points in
+the output file are not measured again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from narrows import files
+from narrows.baseline import Baseline, measure_rung
+from narrows.quality import MICRO, Metric, QualityMeter
+from narrows.settings import Settings
+from narrows.video import Source
+from narrows_licensing.development import development_license_file
+from scipy.interpolate import PchipInterpolator
+
+ANCHOR_CRFS = (18, 23, 28, 33, 38)
+OVERLAP_MIN = 0.5
+ANCHOR = Baseline.X265_MEDIUM.value
+Row = dict[str, Any]
+
+
+def measure_narrows(clip: Path, crf: int, preset: str, tune: str, settings: Settings) -> Row:
+    with tempfile.TemporaryDirectory() as name:
+        coded, decoded = Path(name) / "coded.mkv", Path(name) / "decoded.y4m"
+        result = files.encode(clip, coded, crf=crf, preset=preset, tune=tune, settings=settings)
+        decoding = files.decode(coded, decoded)
+        meter = QualityMeter(result.width, result.height)
+        with Source(clip) as source, Source(decoded) as shown:
+            for before, after in zip(source.pictures(), shown.pictures(), strict=True):
+                meter.add(before.picture, after.picture)
+    return {
+        "bytes": result.payload_bytes,
+        "psnr": meter.decibels(Metric.PSNR),
+        "ms_ssim": meter.decibels(Metric.MS_SSIM),
+        "encode_fps": round(result.frame_count / result.seconds, 2),
+        "decode_fps": round(result.frame_count / decoding.seconds, 2),
+    }
+
+
+def measure_anchor(clip: Path, baseline: Baseline, crf: int) -> Row:
+    with Source(clip) as source:
+        rate = source.frame_rate
+        pictures = {i: timed.picture for i, timed in enumerate(source.pictures())}
+    started = time.monotonic()
+    payload, scores = measure_rung(clip, baseline, crf, rate, pictures)
+    decibels = {m.value: None if s is None else s / MICRO for m, s in scores.items()}
+    return {"bytes": payload, **decibels, "seconds": round(time.monotonic() - started, 1)}
+
+
+def bd_rate(anchor: list[Row], tested: list[Row], metric: str) -> float | None:
+    """BD-rate in per cent, negative where *tested* needs less; None without enough overlap."""
+
+    def curve(rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
+        points = sorted((r[metric], math.log(r["bytes"])) for r in rows if r[metric] is not None)
+        return np.array([q for q, _ in points]), np.array([b for _, b in points])
+
+    (qa, ra), (qt, rt) = curve(anchor), curve(tested)
+    if min(len(qa), len(qt)) < 4 or (np.diff(qa) <= 0).any() or (np.diff(qt) <= 0).any():
+        return None
+    low, high = max(qa[0], qt[0]), min(qa[-1], qt[-1])
+    if high - low < OVERLAP_MIN * min(qa[-1] - qa[0], qt[-1] - qt[0]):
+        return None
+    grid = np.linspace(low, high, 200)
+    difference = float(np.mean(PchipInterpolator(qt, rt)(grid) - PchipInterpolator(qa, ra)(grid)))
+    return 100 * (math.exp(difference) - 1)
+
+
+def table(rows: list[Row]) -> str:
+    """Markdown: BD-rate of every codec against the anchor, per clip and mean."""
+    clips = sorted({r["clip"] for r in rows})
+    codecs = sorted({r["codec"] for r in rows} - {ANCHOR})
+    lines = [f"| codec | metric | {' | '.join(clips)} | mean |", "|---" * (len(clips) + 3) + "|"]
+    for codec in codecs:
+        for metric in ("psnr", "ms_ssim"):
+            found = []
+            for clip in clips:
+                anchor, tested = ([r for r in rows if r["clip"] == clip and r["codec"] == c] for c in (ANCHOR, codec))
+                found.append(bd_rate(anchor, tested, metric))
+            usable = [f for f in found if f is not None]
+            cells = ["–" if f is None else f"{f:+.1f} %" for f in found]
+            mean = f"{np.mean(usable):+.1f} %" if usable else "–"
+            lines.append(f"| {codec} | {metric} | {' | '.join(cells)} | {mean} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clips", type=Path)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--crf", default="8,20,32,44,56")
+    parser.add_argument("--preset", default="medium")
+    parser.add_argument("--tune", default="visual")
+    parser.add_argument("--out", type=Path, default=Path("runs/rate_distortion.json"))
+    arguments = parser.parse_args()
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    rows: list[Row] = json.loads(arguments.out.read_text()) if arguments.out.exists() else []
+    done = {(r["clip"], r["codec"], r["crf"]) for r in rows}
+    wanted = set(filter(None, arguments.only.split(",")))
+    clips = sorted(p for p in arguments.clips.iterdir() if p.suffix in (".mkv", ".mp4", ".y4m"))
+    clips = [p for p in clips if not wanted or p.stem in wanted]
+    ours = f"narrows:{arguments.preset}:{arguments.tune}"
+    jobs = [(b.value, crf) for b in Baseline for crf in ANCHOR_CRFS]
+    jobs += [(ours, int(crf)) for crf in arguments.crf.split(",")]
+    with tempfile.TemporaryDirectory() as name:
+        settings = Settings(
+            license_path=Path(name) / "license.json", roots_path=None, state_folder=Path(name) / "state"
+        )
+        settings.license_path.write_text(development_license_file(datetime.now(UTC)))
+        for clip in clips:
+            for codec, crf in jobs:
+                if (clip.stem, codec, crf) in done:
+                    continue
+                row = (
+                    measure_narrows(clip, crf, arguments.preset, arguments.tune, settings)
+                    if codec == ours
+                    else measure_anchor(clip, Baseline(codec), crf)
+                )
+                rows.append({"clip": clip.stem, "codec": codec, "crf": crf, **row})
+                print(json.dumps(rows[-1]), flush=True)
+                arguments.out.write_text(json.dumps(rows, indent=1))
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
