@@ -83,7 +83,7 @@ class TestTrust:
     def test_a_bundle_that_one_root_signed_vouches_for_nothing(self) -> None:
         refused = refusal(VENDOR.license_file(a_license(), root_keys=VENDOR.root_keys[:1]))
 
-        assert refused.reason is Reason.UNREADABLE
+        assert refused.reason is Reason.UNTRUSTED_KEY
         assert "2 must" in refused.detail
 
     def test_a_license_is_refused_from_the_moment_its_bundle_expires(self) -> None:

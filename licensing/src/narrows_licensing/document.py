@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from narrows_licensing.claims import ClaimReader
-from narrows_licensing.errors import DocumentUnreadable, LicenseUnreadable, SignatureRefused, UnknownKey
+from narrows_licensing.errors import DocumentUnreadable, LicenseUnreadable, SignatureRefused, TooFewRoots, UnknownKey
 from narrows_licensing.license import Kind, License
 from narrows_licensing.revocation import REVOCATIONS_BYTES_MAX, RevocationList, read_revocations
 from narrows_licensing.signature import TOKEN_BYTES_MAX, Typ, public_key_from_text, thumbprint, verify
@@ -93,8 +93,8 @@ def open_file(text: str, *, roots: Roots | None, at: datetime) -> OpenedFile | R
         return _open(LicenseFile.from_json(text), roots, at)
     except _Untrusted as untrusted:
         return Refused(reason=Reason.UNTRUSTED_KEY, detail=untrusted.detail, license_id=untrusted.license_id)
-    except UnknownKey as unknown:
-        return Refused(reason=Reason.UNTRUSTED_KEY, detail=unknown.detail)
+    except (UnknownKey, TooFewRoots) as untrusted:
+        return Refused(reason=Reason.UNTRUSTED_KEY, detail=untrusted.detail)
     except (SignatureRefused, DocumentUnreadable) as unreadable:
         return Refused(reason=Reason.UNREADABLE, detail=unreadable.detail)
 

@@ -5,7 +5,8 @@ What goes wrong with a signed document.
 
     LicensingError                catch-all; never raised itself
     ├── SignatureRefused          .detail   not signed as it must be, by a key that may
-    │   └── UnknownKey            .kid      well formed, but signed by a key that is not trusted here
+    │   ├── UnknownKey            .kid      well formed, but signed by a key that is not trusted here
+    │   └── TooFewRoots                     well formed, but signed by too few of the roots that are trusted here
     └── DocumentUnreadable        .claim    signed or not, the contents break a rule of their format
         └── LicenseUnreadable               the same, of a license or a license file
 
@@ -34,6 +35,13 @@ class UnknownKey(SignatureRefused):
     def __init__(self, kid: str) -> None:
         super().__init__(f"the signing key {kid} is not trusted here")
         self.kid = kid
+
+
+class TooFewRoots(SignatureRefused):
+    """A trust bundle is signed by fewer of the trusted root keys than must agree."""
+
+    def __init__(self, found: int, threshold: int) -> None:
+        super().__init__(f"{found} known root keys signed the trust bundle; {threshold} must")
 
 
 class DocumentUnreadable(LicensingError):

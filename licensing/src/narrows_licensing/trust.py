@@ -20,7 +20,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from narrows_licensing.claims import ClaimReader, seconds_of
-from narrows_licensing.errors import DocumentUnreadable, SignatureRefused, UnknownKey
+from narrows_licensing.errors import DocumentUnreadable, SignatureRefused, TooFewRoots, UnknownKey
 from narrows_licensing.signature import (
     PUBLIC_KEY_CHARACTERS,
     TOKEN_BYTES_MAX,
@@ -201,7 +201,7 @@ def read_bundle(document: dict[str, Any], roots: Roots) -> TrustBundle:
     Signatures of roots that are unknown here don't count and don't hurt: while a root is being replaced, the new one
     signs as well. A wrong signature in the name of a known root refuses the whole document. Whether the bundle has
     expired or is older than one seen before depends on the circumstances and is the caller's to decide.
-    Raises `SignatureRefused` for the signatures, `DocumentUnreadable` for the contents.
+    Raises `TooFewRoots` or another `SignatureRefused` for the signatures, `DocumentUnreadable` for the contents.
     """
     reader = ClaimReader(document, error=DocumentUnreadable)
     body = decode_base64url(reader.text("payload", characters_max=BUNDLE_BYTES_MAX), "the payload")
@@ -221,7 +221,7 @@ def read_bundle(document: dict[str, Any], roots: Roots) -> TrustBundle:
             parts.refuse("protected", "the same root signed twice")
         signed.add(kid)
     if len(signed) < roots.threshold:
-        raise SignatureRefused(f"{len(signed)} known root keys signed the trust bundle; {roots.threshold} must")
+        raise TooFewRoots(len(signed), roots.threshold)
     try:
         return TrustBundle.from_claims(read_object(body))
     except JsonRefused as error:
