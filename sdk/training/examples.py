@@ -23,6 +23,15 @@ class Batch:
     chroma: Tensor
     hints: Tensor
 
+    @property
+    def pixels(self) -> int:
+        """Luma samples of one picture."""
+        return self.luma.shape[-2] * self.luma.shape[-1]
+
+    @property
+    def latent_size(self) -> tuple[int, int]:
+        return self.luma.shape[-2] // 16, self.luma.shape[-1] // 16
+
 
 class Examples:
     """The sequences of one prepared folder."""
@@ -40,14 +49,27 @@ class Examples:
         hints = torch.from_numpy(self._hints[index, first : first + frames - 1].astype(np.float32))
         return flat[:, :_LUMA].view(-1, 1, CROP, CROP), flat[:, _LUMA:].view(-1, 2, _HALF, _HALF), hints
 
-    def draw(self, size: int, frames: int, random: np.random.Generator) -> Batch:
+    def draw(self, size: int, frames: int, random: np.random.Generator, crop: int = CROP) -> Batch:
+        """*size* random pieces of *frames* frames, cut to *crop*² at a multiple of 16."""
         drawn = []
         for _ in range(size):
             index = int(random.integers(len(self)))
             first = int(random.integers(self._sequences.shape[1] - frames + 1))
-            drawn.append(_turned(*self.sequence(index, first, frames), turns=random.random(3) < 0.5))
+            top, left = (int(random.integers(0, (CROP - crop) // 16 + 1)) * 16 for _ in range(2))
+            piece = _cut(*self.sequence(index, first, frames), top=top, left=left, side=crop)
+            drawn.append(_turned(*piece, turns=random.random(3) < 0.5))
         luma, chroma, hints = (torch.stack(parts) for parts in zip(*drawn, strict=True))
         return Batch(luma=luma, chroma=chroma, hints=hints)
+
+
+def _cut(
+    luma: Tensor, chroma: Tensor, hints: Tensor, *, top: int, left: int, side: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    def part(x: Tensor, divisor: int) -> Tensor:
+        rows, columns = slice(top // divisor, (top + side) // divisor), slice(left // divisor, (left + side) // divisor)
+        return x[..., rows, columns]
+
+    return part(luma, 1), part(chroma, 2), part(hints, 4)
 
 
 def _turned(luma: Tensor, chroma: Tensor, hints: Tensor, turns: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:

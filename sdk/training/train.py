@@ -35,7 +35,6 @@ from training.losses import DEPTH_OFFSETS, INTRA_OFFSET, decibels, distortion, t
 from training.optimizer import EMA_DECAY, Optimizer
 from training.sequences import CROP
 
-PIXELS = CROP * CROP
 CHECKPOINT_SECONDS = 180
 LOG_STEPS = 50
 WARM_UP_STEPS = 100
@@ -55,12 +54,13 @@ class Stage:
     batch: int
     frames: int
     rate: float
+    crop: int = CROP
 
 
 STAGES = {
     "intra": Stage(batch=6, frames=1, rate=1e-3),
     "motion": Stage(batch=4, frames=2, rate=2e-3),
-    "joint": Stage(batch=2, frames=4, rate=1e-3),
+    "joint": Stage(batch=2, frames=4, rate=1e-3, crop=192),
 }
 
 
@@ -68,9 +68,9 @@ def intra_step(model: Model, batch: Batch, quality_index: Tensor) -> tuple[Tenso
     planes = pack420(batch.luma[:, 0], batch.chroma[:, 0])
     coder = RateEstimate()
     latents = model.intra.analyse(planes, quality_index)
-    coded = model.intra.code(latents, coder, quality_index=quality_index, size=(CROP // 16, CROP // 16))
+    coded = model.intra.code(latents, coder, quality_index=quality_index, size=batch.latent_size)
     assert coder.bits is not None
-    rate, error = coder.bits / PIXELS, distortion(coded.planes, planes)
+    rate, error = coder.bits / batch.pixels, distortion(coded.planes, planes)
     weight = trade_off(quality_index)
     loss = ((weight / 400) ** -0.5 * (rate + weight * error)).mean()
     return loss, {"bpp_intra": float(rate.detach().mean()), "dB_intra": decibels(error)}
@@ -83,7 +83,7 @@ def motion_step(model: Model, batch: Batch, quality_index: Tensor) -> tuple[Tens
     luma, chroma = batch.luma[:, 0], batch.chroma[:, 0]
     if torch.rand(()) < 0.5:
         luma = luma + torch.randn_like(luma) * 0.02 * torch.rand(())
-    still = now.new_zeros(len(now), MOTION_LATENTS, CROP // 16, CROP // 16)
+    still = now.new_zeros(len(now), MOTION_LATENTS, *batch.latent_size)
     coder, quality = RateEstimate(), quality_index / QUALITY_MAX
     latents = model.inter.motion.analyse(now, luma, batch.hints[:, 0], quality)
     motion = model.inter.motion.code(
@@ -91,11 +91,11 @@ def motion_step(model: Model, batch: Batch, quality_index: Tensor) -> tuple[Tens
         coder,
         quality=quality,
         quality_index=quality_index,
-        size=(CROP // 16, CROP // 16),
+        size=batch.latent_size,
         previous=CodedLatents(values=still, symbols=still),
     )
     assert coder.bits is not None
-    rate, error = coder.bits / PIXELS, distortion(warp420(luma, chroma, motion.flow), now)
+    rate, error = coder.bits / batch.pixels, distortion(warp420(luma, chroma, motion.flow), now)
     weight = trade_off(quality_index).clamp_max(1600)
     pull = F.smooth_l1_loss(motion.flow, batch.hints[:, 0])
     loss = (rate + weight * error).mean() + 0.05 * pull
@@ -107,7 +107,7 @@ def motion_step(model: Model, batch: Batch, quality_index: Tensor) -> tuple[Tens
 
 
 def joint_step(model: Model, batch: Batch, quality_index: Tensor, phase: int) -> tuple[Tensor, Figures]:
-    size = (CROP // 16, CROP // 16)
+    size = batch.latent_size
     base_weight = (trade_off(quality_index) / 400) ** -0.5
     planes = pack420(batch.luma[:, 0], batch.chroma[:, 0])
     intra_quality = (quality_index + INTRA_OFFSET).clamp(0, QUALITY_MAX)
@@ -116,7 +116,7 @@ def joint_step(model: Model, batch: Batch, quality_index: Tensor, phase: int) ->
         model.intra.analyse(planes, intra_quality), coder, quality_index=intra_quality, size=size
     )
     assert coder.bits is not None
-    rate, error = coder.bits / PIXELS, distortion(reference.planes, planes)
+    rate, error = coder.bits / batch.pixels, distortion(reference.planes, planes)
     loss = (base_weight * (rate + trade_off(intra_quality) * error)).mean()
     figures = {"bpp_intra": float(rate.detach().mean()), "dB_intra": decibels(error)}
     totals = {"bpp_inter": 0.0, "bpp_motion": 0.0, "dB_warped": 0.0, "dB_inter": 0.0}
@@ -131,8 +131,8 @@ def joint_step(model: Model, batch: Batch, quality_index: Tensor, phase: int) ->
         reference = model.inter.code(latents, prediction, reference, coder, quality_index=quality, size=size)
         assert coder.bits is not None
         assert motion_coder.bits is not None
-        motion_rate = motion_coder.bits / PIXELS
-        rate = coder.bits / PIXELS + motion_rate
+        motion_rate = motion_coder.bits / batch.pixels
+        rate = coder.bits / batch.pixels + motion_rate
         error, warped_error = distortion(reference.planes, planes), distortion(prediction.planes, planes)
         weight = trade_off(quality)
         loss = loss + (base_weight * (rate + weight * error + 0.1 * weight * warped_error)).mean()
@@ -219,7 +219,7 @@ class Run:
         frames = self.stage.frames
         if self.name == "joint":  # The same on every process, or the quicker ones wait.
             frames += self.steps % 2 if self.done < DECAY_FROM else 1 + self.steps % 3
-        batch = self.examples.draw(self.stage.batch, frames, self.random)
+        batch = self.examples.draw(self.stage.batch, frames, self.random, self.stage.crop)
         quality_index = torch.randint(0, QUALITY_MAX + 1, (self.stage.batch, 1, 1, 1)).float()
         if self.name == "intra":
             loss, figures = intra_step(self.model, batch, quality_index)

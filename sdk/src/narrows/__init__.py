@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from narrows.errors import CorruptBitstream as CorruptBitstream
     from narrows.errors import LedgerDamaged as LedgerDamaged
     from narrows.errors import LicenseError as LicenseError
+    from narrows.errors import LicenseNotWritten as LicenseNotWritten
     from narrows.errors import LicenseRefused as LicenseRefused
     from narrows.errors import LicenseUnreadable as LicenseUnreadable
     from narrows.errors import NarrowsError as NarrowsError
@@ -48,6 +49,7 @@ _HOME = {
         "CorruptBitstream",
         "LedgerDamaged",
         "LicenseError",
+        "LicenseNotWritten",
         "LicenseRefused",
         "LicenseUnreadable",
         "NarrowsError",

@@ -6,29 +6,16 @@ Exit codes: 0 done, 1 refused or failed (the reason is on standard error), 2 wro
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import date, datetime, timedelta
-from enum import Enum
-from fractions import Fraction
-from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from narrows.errors import NarrowsError
+from narrows import cli_license, cli_usage
 from narrows.options import CRF_DEFAULT, CRF_MAX, KEYINT_DEFAULT, Preset, Tune
+from narrows.terminal import Json, LicensePath, err, out, progress_bar, reports_errors, show
 from narrows.version import VERSION
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 app = typer.Typer(
     name="narrows",
@@ -37,84 +24,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-out = Console()
-err = Console(stderr=True)
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
-LicensePath = Annotated[
-    Path | None, typer.Option("--license", help="License file [default: NARROWS_LICENSE, then the platform's place].")
-]
-
-
-def plain(value: object) -> Any:
-    """*value* as JSON can hold it: dataclasses as objects, times in ISO 8601, fractions as text, bytes in hex."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Path | Fraction):
-        return str(value)
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, timedelta):
-        return int(value.total_seconds())
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    return value
-
-
-def show(value: object, *, as_json: bool, title: str = "") -> None:
-    """Print a result as a table of its members, or as JSON."""
-    members = plain(value)
-    if as_json:
-        sys.stdout.write(json.dumps(members, indent=2) + "\n")
-        return
-    table = Table(title=title or None, show_header=False, box=None, title_justify="left")
-    for name, member in members.items():
-        shown = f"{member:.3f}" if isinstance(member, float) else "–" if member is None else str(member)
-        table.add_row(name.replace("_", " "), shown, style="default")
-    out.print(table)
-
-
-def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """Print what the SDK raises on purpose as one line, with exit code 1; anything else is a bug and shows itself."""
-
-    @wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except NarrowsError as error:
-            err.print(f"[bold red]{type(error).__name__}[/]: ", end="")
-            err.print(str(error), markup=False, highlight=False, soft_wrap=True)
-            raise typer.Exit(1) from error
-
-    return run
-
-
-@contextmanager
-def progress_bar(label: str, *, is_quiet: bool) -> Iterator[Callable[[int, int | None, int], None]]:
-    """A bar with frames, frames per second, bits per frame and the time left."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=err, disable=is_quiet or not err.is_terminal) as progress:
-        task = progress.add_task(label, total=None, speed="")
-
-        def update(done: int, total: int | None, payload: int) -> None:
-            elapsed = progress.tasks[0].elapsed or 1e-9
-            speed = f"{done / elapsed:.1f} fps, {8 * payload / done / 1000:.1f} kbit/frame"
-            progress.update(task, completed=done, total=total and max(total, done), speed=speed)
-
-        yield update
+app.add_typer(cli_license.app, name="license")
+app.add_typer(cli_usage.app, name="usage")
 
 
 def _version(wanted: bool) -> None:
@@ -227,8 +138,4 @@ def evidence(
 
 def main() -> None:
     """The console script."""
-    from narrows import cli_license, cli_usage
-
-    app.add_typer(cli_license.app, name="license")
-    app.add_typer(cli_usage.app, name="usage")
     app()

@@ -11,10 +11,10 @@ from narrows_licensing.development import development_license_file
 from narrows_licensing.document import LicenseFile, open_file
 from narrows_licensing.verdict import Refused
 
-from narrows.cli import Json, LicensePath, err, out, plain, reports_errors, show
-from narrows.errors import VideoError
+from narrows.errors import LicenseNotWritten
 from narrows.gate import judge, read_license, refusal
 from narrows.settings import Settings, default_license_path
+from narrows.terminal import Json, LicensePath, err, out, plain, reports_errors, show
 
 app = typer.Typer(help="Show, verify and make licenses.", no_args_is_help=True)
 
@@ -73,12 +73,12 @@ def development(
         opened = open_file(path.read_text(errors="replace"), roots=None, at=now)
         is_replaceable = not isinstance(opened, Refused) and opened.license.kind.value == "development"
         if not is_replaceable:
-            raise VideoError(f"{path} holds another license; keep it, or replace it with --force")
+            raise LicenseNotWritten(f"{path} holds another license; keep it, or replace it with --force")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(development_license_file(now))
     except OSError as error:
-        raise VideoError(f"can't write {path}: {error}") from error
+        raise LicenseNotWritten(f"can't write {path}: {error}") from error
     token = LicenseFile.from_json(path.read_text()).token
     show({"path": str(path), "kind": "development", "token_characters": len(token)}, as_json=as_json, title="written")
     if not as_json and path != default_license_path():

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from narrows.cli import Json, reports_errors, show
 from narrows.errors import UsageError
 from narrows.settings import Settings
+from narrows.terminal import Json, reports_errors, show
 from narrows.usage import open_meter, translated
 
 app = typer.Typer(help="What was recorded on this machine, and what was reported.", no_args_is_help=True)

@@ -4,7 +4,8 @@ Everything that the SDK raises on purpose.
     NarrowsError                     catch-all for callers; never raised itself
     ├── LicenseError
     │   ├── LicenseRefused              the license does not permit a new encode
-    │   └── LicenseUnreadable           no license, not a license, or its signature is wrong
+    │   │   └── LicenseUnreadable           no license, not a license, or its signature is wrong
+    │   └── LicenseNotWritten           a license file can't be put where it was asked for
     ├── BitstreamError
     │   ├── NotABitstream               the file is something else
     │   ├── UnsupportedBitstream        made by a newer version or with other weights
@@ -28,7 +29,7 @@ class NarrowsError(Exception):
 
 
 class LicenseError(NarrowsError):
-    """A license stands in the way of a new encode. Decoding never raises it."""
+    """Something about a license. Decoding never raises it."""
 
 
 class LicenseRefused(LicenseError):
@@ -43,6 +44,10 @@ class LicenseRefused(LicenseError):
 
 class LicenseUnreadable(LicenseRefused):
     """Raised when there is no license, or what is there is not one that a trusted key signed."""
+
+
+class LicenseNotWritten(LicenseError):
+    """Raised when a license file can't be written, or another license is there that should be kept."""
 
 
 class BitstreamError(NarrowsError):

@@ -8,10 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from narrows.codec.entropy_model import SCALE_COUNT
-from narrows.codec.range_coder import TABLE_TOTAL, StreamReader, StreamWriter, TableSet, gaussian_tables
+from narrows.codec.range_coder import TABLE_TOTAL, StreamReader, StreamWriter, TableSet, symbol_tables
 from narrows.errors import CorruptBitstream
 
-TABLES = TableSet(gaussian_tables())
+TABLES = TableSet(symbol_tables())
 
 
 def coded(symbols: torch.Tensor, scales: torch.Tensor, mask: torch.Tensor | None = None) -> bytes:
@@ -62,7 +62,7 @@ def test_the_words_of_a_known_message_never_change() -> None:
     symbols = torch.tensor([0, 1, -1, 2, -3, 40, 0, 0, 7, -120]).float().view(1, 1, 1, -1)
     scales = torch.tensor([0, 10, 20, 25, 30, 35, 40, 50, 60, 63]).float().view(1, 1, 1, -1)
 
-    assert coded(symbols, scales).hex() == "18e95dff43bd4b1f696ff844"
+    assert coded(symbols, scales).hex() == "9be293fe7cec287da6398923"
 
 
 def test_unlikely_symbols_cost_more_than_likely_ones() -> None:
@@ -72,7 +72,7 @@ def test_unlikely_symbols_cost_more_than_likely_ones() -> None:
 
 
 def test_each_table_is_symmetric_and_sums_to_the_total() -> None:
-    tables = gaussian_tables()
+    tables = symbol_tables()
 
     assert len(tables) == SCALE_COUNT
     for table in tables:
@@ -95,3 +95,21 @@ def test_any_bytes_decode_to_symbols_or_are_refused(data: bytes) -> None:
 def test_a_writer_needs_symbols() -> None:
     with pytest.raises(AssertionError):
         StreamWriter(TABLES).code(None, torch.zeros(1, 1, 1, 1), None)
+
+
+def test_weighing_the_rate_drops_what_costs_more_than_it_is_worth() -> None:
+    unlikely, likely = torch.full((1, 1, 1, 2), 5.0), torch.full((1, 1, 1, 2), 40.0)
+    values, everywhere = torch.tensor([[[[0.55, -2.0]]]]), torch.ones(1, 1, 1, 2)
+
+    def weighed(scales: torch.Tensor, price: float) -> list[float]:
+        return StreamWriter(TABLES, error_price=price).code(values, scales, everywhere).flatten().tolist()
+
+    assert weighed(unlikely, 20) == [0, -2]
+    assert weighed(unlikely, 1) == [0, -1]
+    assert weighed(likely, 20) == [1, -2]
+
+
+def test_hyper_latents_are_never_weighed() -> None:
+    scales = torch.full((1, 1, 1, 1), 5.0)
+
+    assert StreamWriter(TABLES, error_price=1).code(torch.full((1, 1, 1, 1), 0.6), scales, None).item() == 1

@@ -13,7 +13,7 @@ from narrows.codec.hints import FlowHints
 from narrows.codec.layers import PICTURE_MULTIPLE
 from narrows.codec.model import Reference
 from narrows.codec.range_coder import StreamReader, StreamWriter
-from narrows.codec.rate_control import quality_index
+from narrows.codec.rate_control import ERROR_PRICES, quality_index
 from narrows.codec.weights import LoadedModel, require_model
 from narrows.errors import CorruptBitstream
 from narrows.options import EncodeOptions
@@ -83,11 +83,14 @@ class FrameEncoder:
         change = np.abs(_thumbnail(luma) - _thumbnail(self._last_luma)).mean()
         return bool(change < _SCENE_CUT_LEVELS)
 
+    def _latent_writer(self) -> StreamWriter:
+        return StreamWriter(self._model.tables, error_price=ERROR_PRICES[self._options.tune])
+
     def _encode_intra(self, picture: Picture) -> tuple[FramePacket, Reference]:
         quality = quality_index(self._options.crf, 0)
         index = torch.full((1, 1, 1, 1), float(quality))
         intra = self._model.networks.intra
-        writer = StreamWriter(self._model.tables)
+        writer = self._latent_writer()
         latents = intra.analyse(picture.to_planes(), index)
         reference = intra.code(latents, writer, quality_index=index, size=self._size)
         packet = FramePacket(
@@ -101,7 +104,7 @@ class FrameEncoder:
         index = torch.full((1, 1, 1, 1), float(quality))
         inter, before, planes = self._model.networks.inter, self._reference, picture.to_planes()
         hint = self._hints.between(luma, self._last_luma)
-        motion_writer, writer = StreamWriter(self._model.tables), StreamWriter(self._model.tables)
+        motion_writer, writer = StreamWriter(self._model.tables), self._latent_writer()
         motion = inter.analyse_motion(planes, before, hint, index)
         prediction = inter.predict(motion, before, motion_writer, quality_index=index, size=self._size)
         latents = inter.analyse(planes, prediction, index)

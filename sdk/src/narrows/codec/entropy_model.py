@@ -63,7 +63,7 @@ class RateEstimate:
         symbols = round_through(wanted)
         value = wanted + torch.empty_like(wanted).uniform_(-0.5, 0.5) if self.noisy else symbols
         sigma = SCALE_LOWEST * torch.exp(SCALE_LOG_STEP * scales)
-        bits = gaussian_bits(value, sigma)
+        bits = symbol_bits(value, sigma)
         if mask is not None:
             symbols, bits = symbols * mask, bits * mask
         total = bits.sum((1, 2, 3))
@@ -71,15 +71,22 @@ class RateEstimate:
         return symbols
 
 
-def gaussian_bits(value: Tensor, sigma: Tensor) -> Tensor:
-    """Bits of the unit interval around *value* under a zero-mean Gaussian."""
+def symbol_bits(value: Tensor, sigma: Tensor) -> Tensor:
+    """
+    Bits of the unit interval around *value* under half a Gaussian and half a Laplacian of deviation *sigma*.
 
-    def cumulative(x: Tensor) -> Tensor:
-        return 0.5 * torch.erfc(-x * (1 / math.sqrt(2)))
-
+    A Gaussian alone gives far values a probability, and so a gradient, of zero: scales would never learn to expect
+    the rare ones that sparse latents consist of.
+    """
     magnitude = value.abs()
-    probability = cumulative((0.5 - magnitude) / sigma) - cumulative((-0.5 - magnitude) / sigma)
-    return -torch.log2(lower_bound(probability, 1e-9))
+    low, high = (magnitude - 0.5) / sigma, (magnitude + 0.5) / sigma
+    inside = torch.where(low >= 0, _upper_tail(low.abs()), 1 - _upper_tail(low.abs())) - _upper_tail(high)
+    return -torch.log2(lower_bound(inside, 1e-9))
+
+
+def _upper_tail(x: Tensor) -> Tensor:
+    """Mass above *x* ≥ 0 deviations of the distribution of the symbols."""
+    return 0.25 * (torch.erfc(x * math.sqrt(0.5)) + torch.exp(-math.sqrt(2) * x))
 
 
 class ScaleNetwork(nn.Module):

@@ -8,6 +8,7 @@ ends stand for "this far or farther" and are followed by the excess as an Elias-
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil, erfc, exp, sqrt
 from typing import Any
 
 import constriction
@@ -19,9 +20,12 @@ from torch import Tensor
 from narrows.codec.entropy_model import SCALE_COUNT, SCALE_LOG_STEP, SCALE_LOWEST
 from narrows.errors import CorruptBitstream
 
-TABLE_TOTAL = 1 << 16
+TABLE_TOTAL = 1 << 20
 EXCESS_BITS_MAX = 18
+REACH_DEVIATIONS = 7
 SYMBOL_MAX = 1 << 17
+COSTED_MAX = 24
+"""Larger magnitudes are rounded plainly: one more or less costs next to nothing."""
 
 Integers = NDArray[np.int32]
 _MODELS = constriction.stream.model
@@ -41,16 +45,16 @@ class Table:
         return _MODELS.Categorical(self.frequencies.astype(np.float64) / TABLE_TOTAL, perfect=False)
 
 
-def gaussian_tables() -> list[Table]:
-    """The tables that ship with the weights: zero-mean Gaussians of `SCALE_COUNT` deviations spaced in log."""
-    from math import ceil, erfc, exp, sqrt
+def symbol_tables() -> list[Table]:
+    """The tables that ship with the weights: the distribution of `symbol_bits` at `SCALE_COUNT` deviations."""
 
     tables = []
     for index in range(SCALE_COUNT):
         deviation = SCALE_LOWEST * exp(SCALE_LOG_STEP * index)
-        reach = max(2, ceil(5 * deviation))
-        tail = [0.5 * erfc((k - 0.5) / deviation / sqrt(2)) for k in range(reach + 1)]
-        masses = [tail[k] - tail[k + 1] for k in range(1, reach)] + [tail[reach]]
+        reach = max(2, ceil(REACH_DEVIATIONS * deviation))
+        starts = [(k - 0.5) / deviation for k in range(1, reach + 1)]
+        tail = [0.25 * (erfc(x * sqrt(0.5)) + exp(-sqrt(2) * x)) for x in starts]
+        masses = [tail[k] - tail[k + 1] for k in range(reach - 1)] + [tail[-1]]
         counts = [max(1, round(m * TABLE_TOTAL)) for m in masses]
         centre = TABLE_TOTAL - 2 * sum(counts)
         tables.append(Table(np.array([*counts[::-1], centre, *counts], np.int32)))
@@ -63,6 +67,16 @@ class TableSet:
     def __init__(self, tables: list[Table]) -> None:
         self.models = [t.model() for t in tables]
         self.reaches = np.array([t.reach for t in tables], np.int32)
+        self.costs = self._costs(tables)
+
+    @staticmethod
+    def _costs(tables: list[Table]) -> Tensor:
+        """Bits of each magnitude 0..`COSTED_MAX` per table; beyond a table's reach what its end costs."""
+        costs = np.zeros((len(tables), COSTED_MAX + 1), np.float32)
+        for row, table in zip(costs, tables, strict=True):
+            bits = -np.log2(table.frequencies[table.reach :] / TABLE_TOTAL)
+            row[:] = bits[np.minimum(np.arange(COSTED_MAX + 1), table.reach)]
+        return torch.from_numpy(costs)
 
 
 def _grouping(scales: Integers) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -80,21 +94,40 @@ def _flat(scales: Tensor, mask: Tensor | None) -> tuple[Integers, NDArray[np.boo
 
 
 class StreamWriter:
-    """The `SymbolCoder` of the encoder; `to_bytes` when all is coded."""
+    """
+    The `SymbolCoder` of the encoder; `to_bytes` when all is coded.
 
-    def __init__(self, tables: TableSet) -> None:
+    With an *error_price* a latent may be rounded towards zero instead of to the nearest integer, where that saves
+    more bits than the error costs: so many per squared step (rate–distortion optimised quantisation; Karczewicz et
+    al., 2008). Hyper-latents, the ones without a mask, steer all others and are always rounded to the nearest.
+    """
+
+    def __init__(self, tables: TableSet, *, error_price: float | None = None) -> None:
         self._tables = tables
+        self._error_price = error_price
         self._coder = constriction.stream.queue.RangeEncoder()
 
     def code(self, wanted: Tensor | None, scales: Tensor, mask: Tensor | None) -> Tensor:
         assert wanted is not None
         symbols = torch.round(wanted).clamp(-SYMBOL_MAX, SYMBOL_MAX)
         if mask is not None:
+            if self._error_price is not None:
+                symbols = self._weighed(wanted, symbols, scales, self._error_price)
             symbols = symbols * mask
         flat_scales, chosen = _flat(scales, mask)
         values = symbols.numpy().astype(np.int32)
         self._write(values.ravel() if chosen is None else values[chosen], flat_scales)
         return symbols
+
+    def _weighed(self, wanted: Tensor, nearest: Tensor, scales: Tensor, error_price: float) -> Tensor:
+        """*nearest*, one less in magnitude where that is the better bargain."""
+        smaller = nearest - torch.sign(nearest)
+        magnitude = nearest.abs().clamp_max(COSTED_MAX).long()
+        costs = self._tables.costs[scales.long()]
+        saved = costs.gather(-1, magnitude[..., None]) - costs.gather(-1, (magnitude - 1).clamp_min(0)[..., None])
+        error = (wanted - smaller).square() - (wanted - nearest).square()
+        is_better = (saved[..., 0] > error_price * error) & (nearest != 0) & (nearest.abs() <= COSTED_MAX)
+        return torch.where(is_better, smaller, nearest)
 
     def _write(self, values: Integers, scales: Integers) -> None:
         order, ends = _grouping(scales)

@@ -19,7 +19,7 @@ import torch
 
 from narrows.codec.bitstream import MODEL_ID_BYTES
 from narrows.codec.model import Model
-from narrows.codec.range_coder import Table, TableSet, gaussian_tables
+from narrows.codec.range_coder import Table, TableSet, symbol_tables
 from narrows.errors import UnsupportedBitstream
 
 WEIGHTS_NAME = "narrows-1.safetensors"
@@ -39,7 +39,7 @@ class LoadedModel:
 def save_weights(networks: Model, path: Path) -> None:
     """Write *networks* as float16 with the tables; what `load_weights` reads."""
     state = {k: v.detach().to(torch.float16).contiguous() for k, v in networks.state_dict().items()}
-    tables = gaussian_tables()
+    tables = symbol_tables()
     state[_TABLES] = torch.from_numpy(np.concatenate([t.frequencies for t in tables]))
     state[_LENGTHS] = torch.tensor([len(t.frequencies) for t in tables], dtype=torch.int32)
     safetensors.torch.save_file(state, path, metadata={"format": "narrows-weights/1"})

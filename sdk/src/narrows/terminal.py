@@ -1,0 +1,106 @@
+"""
+How the command line talks: tables for people, JSON for programs, one line for an error, a bar for long work.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta
+from enum import Enum
+from fractions import Fraction
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from narrows.errors import NarrowsError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+out = Console()
+err = Console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+LicensePath = Annotated[
+    Path | None, typer.Option("--license", help="License file [default: NARROWS_LICENSE, then the platform's place].")
+]
+
+
+def plain(value: object) -> Any:
+    """*value* as JSON can hold it: dataclasses as objects, times in ISO 8601, fractions as text, bytes in hex."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Path | Fraction):
+        return str(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, timedelta):
+        return int(value.total_seconds())
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return value
+
+
+def show(value: object, *, as_json: bool, title: str = "") -> None:
+    """Print a result as a table of its members, or as JSON."""
+    members = plain(value)
+    if as_json:
+        sys.stdout.write(json.dumps(members, indent=2) + "\n")
+        return
+    table = Table(title=title or None, show_header=False, box=None, title_justify="left")
+    for name, member in members.items():
+        shown = f"{member:.3f}" if isinstance(member, float) else "–" if member is None else str(member)
+        table.add_row(name.replace("_", " "), shown, style="default")
+    out.print(table)
+
+
+def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
+    """Print what the SDK raises on purpose as one line, with exit code 1; anything else is a bug and shows itself."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except NarrowsError as error:
+            err.print(f"[bold red]{type(error).__name__}[/]: ", end="")
+            err.print(str(error), markup=False, highlight=False, soft_wrap=True)
+            raise typer.Exit(1) from error
+
+    return run
+
+
+@contextmanager
+def progress_bar(label: str, *, is_quiet: bool) -> Iterator[Callable[[int, int | None, int], None]]:
+    """A bar with frames, frames per second, bits per frame and the time left."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, disable=is_quiet or not err.is_terminal) as progress:
+        task = progress.add_task(label, total=None, speed="")
+
+        def update(done: int, total: int | None, payload: int) -> None:
+            elapsed = progress.tasks[0].elapsed or 1e-9
+            speed = f"{done / elapsed:.1f} fps, {8 * payload / done / 1000:.1f} kbit/frame"
+            progress.update(task, completed=done, total=total and max(total, done), speed=speed)
+
+        yield update
