@@ -82,23 +82,14 @@ def test_every_kind_of_flipped_byte_is_refused_before_anything_is_written(tmp_pa
     data = coded.read_bytes()
     dice = random.Random(1)
     positions = sorted({*range(64), *dice.sample(range(len(data)), FLIPS), len(data) - 1})
-    unnoticed = []
     for position in positions:
         changed = bytearray(data)
         changed[position] ^= 1 << dice.randrange(8)
         damaged = tmp_path / "damaged.mkv"
         damaged.write_bytes(changed)
-        try:
+        with pytest.raises(BitstreamError):
             files.decode(damaged, tmp_path / "damaged.y4m")
-        except BitstreamError:
-            assert not (tmp_path / "damaged.y4m").exists()
-            continue
-        (tmp_path / "damaged.y4m").unlink()
-        unnoticed.append(position)
-
-    # Matroska leaves a few bytes without a checksum that carry nothing: the EBML header's versions and padding.
-    assert all(position < 300 for position in unnoticed)
-    assert len(unnoticed) < 25
+        assert not (tmp_path / "damaged.y4m").exists(), position
 
 
 def test_a_truncated_file_is_refused(tmp_path: Path, coded: Path) -> None:

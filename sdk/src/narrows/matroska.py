@@ -9,7 +9,7 @@ CRC-32 (RFC 9559 §9.1, §5.1); `check_file` verifies them all, so that damage i
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -22,11 +22,22 @@ _PLACEHOLDER_ID = b"V_MPEG4/ISO/ASP"
 
 _EBML, _SEGMENT, _TRACKS, _TRACK_ENTRY = 0x1A45DFA3, 0x18538067, 0x1654AE6B, 0xAE
 _CODEC_ID, _CODEC_PRIVATE, _NAME, _VOID, _CRC = 0x86, 0x63A2, 0x536E, 0xEC, 0xBF
-_DOC_TYPE = 0x4282
+_HEADER_RULES: dict[int, Callable[[bytes], bool]] = {
+    0x4286: lambda value: value == b"\1",  # EBMLVersion
+    0x42F7: lambda value: value == b"\1",  # EBMLReadVersion
+    0x42F2: lambda value: value == b"\4",  # EBMLMaxIDLength
+    0x42F3: lambda value: value == b"\x08",  # EBMLMaxSizeLength
+    0x4282: lambda value: value.rstrip(b"\0") == b"matroska",  # DocType
+    0x4287: lambda value: b"\1" <= value <= b"\4",  # DocTypeVersion
+    0x4285: lambda value: value in (b"\1", b"\2"),  # DocTypeReadVersion
+}
+"""What the EBML header says in every Matroska file of today; it has no checksum of its own."""
 _TOP_LEVEL = {0x114D9B74, 0x1549A966, _TRACKS, 0x1254C367, 0x1F43B675, 0x1C53BB6B, 0x1043A770, 0x1941A469, _VOID, _CRC}
 _CRC_ELEMENT_BYTES = 6
 _READ_BYTES = 1 << 20
 ELEMENT_BYTES_MAX = 1 << 31
+CONTENT_BYTES_MAX = 1 << 16
+"""Of an element that is read into memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +93,17 @@ def _segment(file: BinaryIO) -> Element:
     top = list(_elements(file, 0, size))
     if [e.id for e in top] != [_EBML, _SEGMENT]:
         raise CorruptBitstream("a file holds one EBML header and one segment", byte_offset=0)
-    kinds = [e for e in _elements(file, top[0].data, top[0].end) if e.id == _DOC_TYPE]
-    file.seek(kinds[0].data if kinds else 0)
-    if not kinds or file.read(kinds[0].size).rstrip(b"\0") != b"matroska":
-        raise NotABitstream("this is not a Matroska file: its document type is another")
+    stated = {e.id: _content(file, e) for e in _elements(file, top[0].data, top[0].end)}
+    if stated.keys() != _HEADER_RULES.keys() or not all(rule(stated[i]) for i, rule in _HEADER_RULES.items()):
+        raise NotABitstream("this is not a Matroska file of a known kind: its EBML header says so")
     return top[1]
+
+
+def _content(file: BinaryIO, element: Element) -> bytes:
+    if element.size > CONTENT_BYTES_MAX:
+        raise CorruptBitstream(f"element {element.id:#x} is too long", byte_offset=element.start)
+    file.seek(element.data)
+    return file.read(element.size)
 
 
 def _checksum(file: BinaryIO, start: int, end: int) -> int:
@@ -102,18 +119,40 @@ def _checksum(file: BinaryIO, start: int, end: int) -> int:
 
 
 def check_file(path: Path) -> None:
-    """Verify the structure and every CRC-32; raises BitstreamError that names the damaged place."""
+    """
+    Verify the structure and every CRC-32; raises BitstreamError that names the damaged place.
+
+    A muxer protects all top-level elements or none; one without among others with a CRC has lost it.
+    """
     with path.open("rb") as file:
         segment = _segment(file)
+        unprotected: Element | None = None
+        is_protected = False
         for element in _elements(file, segment.data, segment.end):
             if element.id not in _TOP_LEVEL:
                 raise CorruptBitstream(f"unknown element {element.id:#x}", byte_offset=element.start)
-            file.seek(element.data)
-            head = file.read(_CRC_ELEMENT_BYTES)
-            if element.size >= _CRC_ELEMENT_BYTES and head[:2] == bytes([_CRC, 0x84]):
-                stated = int.from_bytes(head[2:], "little")
-                if _checksum(file, element.data + _CRC_ELEMENT_BYTES, element.end) != stated:
-                    raise CorruptBitstream(f"element {element.id:#x} fails its CRC", byte_offset=element.start)
+            if element.id == _VOID:
+                if element.size <= CONTENT_BYTES_MAX and _content(file, element).strip(b"\0"):
+                    raise CorruptBitstream("padding that is not empty", byte_offset=element.start)
+                continue
+            stated = _stated_checksum(file, element)
+            if stated is None:
+                unprotected = unprotected or element
+                continue
+            is_protected = True
+            if _checksum(file, element.data + _CRC_ELEMENT_BYTES, element.end) != stated:
+                raise CorruptBitstream(f"element {element.id:#x} fails its CRC", byte_offset=element.start)
+        if is_protected and unprotected is not None:
+            raise CorruptBitstream(f"element {unprotected.id:#x} has lost its CRC", byte_offset=unprotected.start)
+
+
+def _stated_checksum(file: BinaryIO, element: Element) -> int | None:
+    """What the CRC-32 element says that stands first in *element*, None without one."""
+    file.seek(element.data)
+    head = file.read(_CRC_ELEMENT_BYTES)
+    if element.size < _CRC_ELEMENT_BYTES or head[:2] != bytes([_CRC, 0x84]):
+        return None
+    return int.from_bytes(head[2:], "little")
 
 
 def _video_entry(file: BinaryIO, codec_id: bytes) -> tuple[Element, dict[int, Element]]:
