@@ -25,19 +25,22 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from narrows.codec.entropy_model import SCALE_LOG_STEP, SCALE_LOWEST, CodedLatents, EntropyModel, RateEstimate
 from narrows.codec.layers import pack420
-from narrows.codec.model import LATENTS, QUALITY_MAX, STEP_HIGHEST, STEP_LOWEST, Model, Reference
+from narrows.codec.model import LATENTS, QUALITY_MAX, STEP_HIGHEST, STEP_LOWEST, Model
 from narrows.codec.motion import MOTION_LATENTS, warp420
 from torch import Tensor, nn
 
 from training.basis import Basis, find_bases
+from training.chain import Chain
 from training.examples import Batch, Examples
 from training.losses import DEPTH_OFFSETS, INTRA_OFFSET, decibels, distortion, trade_off
 from training.optimizer import EMA_DECAY, Optimizer
-from training.sequences import CROP
+from training.sequences import CROP, SEQUENCE_FRAMES
 
 CHECKPOINT_SECONDS = 180
 LOG_STEPS = 50
 WARM_UP_STEPS = 100
+CHAIN_STEPS = 5
+"""A chain is an intra frame and this many times the stage's frames."""
 DECAY_FROM = 0.6
 """The rate stays until this part of the stage, then falls linearly."""
 
@@ -106,40 +109,45 @@ def motion_step(model: Model, batch: Batch, quality_index: Tensor) -> tuple[Tens
     }
 
 
-def joint_step(model: Model, batch: Batch, quality_index: Tensor, phase: int) -> tuple[Tensor, Figures]:
-    size = batch.latent_size
-    base_weight = (trade_off(quality_index) / 400) ** -0.5
-    planes = pack420(batch.luma[:, 0], batch.chroma[:, 0])
-    intra_quality = (quality_index + INTRA_OFFSET).clamp(0, QUALITY_MAX)
-    coder = RateEstimate()
-    reference: Reference = model.intra.code(
-        model.intra.analyse(planes, intra_quality), coder, quality_index=intra_quality, size=size
-    )
-    assert coder.bits is not None
-    rate, error = coder.bits / batch.pixels, distortion(reference.planes, planes)
-    loss = (base_weight * (rate + trade_off(intra_quality) * error)).mean()
-    figures = {"bpp_intra": float(rate.detach().mean()), "dB_intra": decibels(error)}
+def joint_step(model: Model, chain: Chain, frames: int) -> tuple[Tensor, Figures]:
+    """The next *frames* inter frames of a chain, after its intra frame when it begins."""
+    size, pixels = chain.batch.latent_size, chain.batch.pixels
+    base_weight = (trade_off(chain.quality_index) / 400) ** -0.5
+    loss = torch.zeros(())
+    figures: Figures = {}
+    reference = chain.reference
+    if reference is None:
+        planes, quality = chain.planes(), (chain.quality_index + INTRA_OFFSET).clamp(0, QUALITY_MAX)
+        coder = RateEstimate()
+        latents = model.intra.analyse(planes, quality)
+        reference = model.intra.code(latents, coder, quality_index=quality, size=size)
+        assert coder.bits is not None
+        rate, error = coder.bits / pixels, distortion(reference.planes, planes)
+        loss = loss + (base_weight * (rate + trade_off(quality) * error)).mean()
+        figures = {"bpp_intra": float(rate.detach().mean()), "dB_intra": decibels(error)}
     totals = {"bpp_inter": 0.0, "bpp_motion": 0.0, "dB_warped": 0.0, "dB_inter": 0.0}
-    count = batch.luma.shape[1] - 1
-    for i in range(1, count + 1):
-        planes = pack420(batch.luma[:, i], batch.chroma[:, i])
-        quality = (quality_index + DEPTH_OFFSETS[(i + phase) % 4]).clamp(0, QUALITY_MAX)
+    for _ in range(frames):
+        hints = chain.advance()
+        planes = chain.planes()
+        depth = DEPTH_OFFSETS[(chain.frame_count + chain.phase) % len(DEPTH_OFFSETS)]
+        quality = (chain.quality_index + depth).clamp(0, QUALITY_MAX)
         motion_coder, coder = RateEstimate(), RateEstimate()
-        motion_latents = model.inter.analyse_motion(planes, reference, batch.hints[:, i - 1], quality)
+        motion_latents = model.inter.analyse_motion(planes, reference, hints, quality)
         prediction = model.inter.predict(motion_latents, reference, motion_coder, quality_index=quality, size=size)
         latents = model.inter.analyse(planes, prediction, quality)
         reference = model.inter.code(latents, prediction, reference, coder, quality_index=quality, size=size)
         assert coder.bits is not None
         assert motion_coder.bits is not None
-        motion_rate = motion_coder.bits / batch.pixels
-        rate = coder.bits / batch.pixels + motion_rate
+        motion_rate = motion_coder.bits / pixels
+        rate = coder.bits / pixels + motion_rate
         error, warped_error = distortion(reference.planes, planes), distortion(prediction.planes, planes)
         weight = trade_off(quality)
         loss = loss + (base_weight * (rate + weight * error + 0.1 * weight * warped_error)).mean()
-        totals["bpp_inter"] += float(rate.detach().mean()) / count
-        totals["bpp_motion"] += float(motion_rate.detach().mean()) / count
-        totals["dB_warped"] += decibels(warped_error) / count
-        totals["dB_inter"] += decibels(error) / count
+        totals["bpp_inter"] += float(rate.detach().mean()) / frames
+        totals["bpp_motion"] += float(motion_rate.detach().mean()) / frames
+        totals["dB_warped"] += decibels(warped_error) / frames
+        totals["dB_inter"] += decibels(error) / frames
+    chain.keep(reference)
     return loss, figures | totals
 
 
@@ -202,6 +210,7 @@ class Run:
         self.optimizer = Optimizer(trained[self.name], arguments.rate or self.stage.rate)
         if saved:
             self.optimizer.load(saved["optimizer"])
+        self.chain: Chain | None = None
         seed = self.steps * 1000 + self.rank
         torch.manual_seed(seed)
         self.random = np.random.default_rng(seed)
@@ -215,18 +224,21 @@ class Run:
         decay = 1.0 if self.done < DECAY_FROM else max(0.02, 1 - (self.done - DECAY_FROM) / (1 - DECAY_FROM))
         return min(1.0, (self.steps + 1) / WARM_UP_STEPS) * decay
 
-    def step(self) -> tuple[float, Figures]:
-        frames = self.stage.frames
-        if self.name == "joint":  # The same on every process, or the quicker ones wait.
-            frames += self.steps % 2 if self.done < DECAY_FROM else 1 + self.steps % 3
+    def draw(self, frames: int) -> tuple[Batch, Tensor]:
+        """A batch and a quality index for each of its examples."""
         batch = self.examples.draw(self.stage.batch, frames, self.random, self.stage.crop)
-        quality_index = torch.randint(0, QUALITY_MAX + 1, (self.stage.batch, 1, 1, 1)).float()
+        return batch, torch.randint(0, QUALITY_MAX + 1, (self.stage.batch, 1, 1, 1)).float()
+
+    def step(self) -> tuple[float, Figures]:
         if self.name == "intra":
-            loss, figures = intra_step(self.model, batch, quality_index)
+            loss, figures = intra_step(self.model, *self.draw(self.stage.frames))
         elif self.name == "motion":
-            loss, figures = motion_step(self.model, batch, quality_index)
+            loss, figures = motion_step(self.model, *self.draw(self.stage.frames))
         else:
-            loss, figures = joint_step(self.model, batch, quality_index, int(self.random.integers(0, 4)))
+            # By the count of steps, so that every process begins its chains at the same time.
+            if self.chain is None or self.steps % CHAIN_STEPS == 0:
+                self.chain = Chain(*self.draw(SEQUENCE_FRAMES), phase=int(self.random.integers(0, 4)))
+            loss, figures = joint_step(self.model, self.chain, self.stage.frames)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._share_gradients()
@@ -278,7 +290,9 @@ class Run:
     def log(self, losses: list[float], recent: list[Figures], seconds_per_step: float) -> None:
         if self.rank:
             return
-        row: Figures = {key: float(np.mean([f[key] for f in recent])) for key in recent[0]}
+        row: Figures = {
+            key: float(np.mean([f[key] for f in recent if key in f])) for key in {k: 0 for f in recent for k in f}
+        }
         row |= {
             "loss": float(np.mean(losses)),
             "step": self.steps,

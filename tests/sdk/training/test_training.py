@@ -12,6 +12,7 @@ import torch
 from narrows.codec.model import QUALITY_MAX, Model
 from narrows.codec.weights import load_weights
 from torch import Tensor, nn
+from training.chain import Chain
 from training.examples import Examples
 from training.export import export
 from training.losses import LAMBDA_HIGHEST, LAMBDA_LOWEST, distortion, trade_off
@@ -112,7 +113,7 @@ def test_a_few_steps_of_each_stage_lower_its_loss(examples: Examples) -> None:
     stages: dict[str, tuple[nn.Module, Callable[[], Tensor]]] = {
         "intra": (model.intra, lambda: intra_step(model, batch, quality)[0]),
         "motion": (model.inter.motion, lambda: motion_step(model, batch, quality)[0]),
-        "joint": (model, lambda: joint_step(model, batch, quality, 0)[0]),
+        "joint": (model, lambda: joint_step(model, Chain(batch, quality, 0), 2)[0]),
     }
     for name, (trained, loss_of) in stages.items():
         optimizer = Optimizer([trained], 1e-3)
@@ -135,3 +136,32 @@ def test_exported_weights_load_with_their_tables(tmp_path: Path) -> None:
     loaded = load_weights(tmp_path / "weights.safetensors")
     assert digest.startswith(loaded.model_id.hex())
     assert len(loaded.tables.models) == 64
+
+
+def test_a_chain_plays_to_and_fro_and_its_hints_point_back(examples: Examples) -> None:
+    batch = examples.draw(1, 3, np.random.default_rng(3))
+    chain = Chain(batch, torch.full((1, 1, 1, 1), 60.0), phase=0)
+
+    shown, speeds = [chain.planes()], []
+    for _ in range(4):
+        hints = chain.advance()
+        speeds.append(hints.flatten(2).median(-1).values.flatten())
+        shown.append(chain.planes())
+
+    assert torch.equal(shown[1], shown[3])
+    assert torch.equal(shown[0], shown[4])
+    assert torch.allclose(speeds[0], -speeds[3], atol=0.6)
+    assert speeds[0].abs().max() > 1
+
+
+def test_a_chain_continues_from_what_the_step_before_left(examples: Examples) -> None:
+    model = Model()
+    chain = Chain(examples.draw(1, 3, np.random.default_rng(3), crop=64), torch.full((1, 1, 1, 1), 60.0), phase=0)
+
+    _, first = joint_step(model, chain, 1)
+    _, second = joint_step(model, chain, 1)
+
+    assert "bpp_intra" in first
+    assert "bpp_intra" not in second
+    assert chain.reference is not None
+    assert not chain.reference.luma.requires_grad

@@ -9,6 +9,8 @@ is exact, so the order of the summation cannot matter. Requantisation divides by
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -37,6 +39,22 @@ def _clamp_through(x: Tensor, low: float, high: float) -> Tensor:
         return x.clamp(low, high)
     inside = x.clamp(low, high)
     return inside + 0.05 * ((x - inside) - (x - inside).detach())
+
+
+class _Bounded(torch.autograd.Function):
+    """Clamp whose gradient passes outside as well, where following it leads back inside."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, low: float, high: float) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.bounds = (low, high)
+        return x.clamp(low, high)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (x,), (gradient,), (low, high) = ctx.saved_tensors, gradients, ctx.bounds
+        is_useful = ((x >= low) | (gradient < 0)) & ((x <= high) | (gradient > 0))
+        return gradient * is_useful, None, None
 
 
 class IntegerConv(nn.Module):
@@ -72,7 +90,8 @@ def activate(sums: Tensor) -> Tensor:
 def scale_index(sums: Tensor, count: int) -> Tensor:
     """Sums in 1/2048 → an index 0..count-1, four indices to a unit."""
     step = _SUM_UNIT // 4
-    return _clamp_through(_floor_through((sums + step // 2) / step), 0, count - 1)
+    bounded: Tensor = _Bounded.apply(_floor_through((sums + step // 2) / step), 0, count - 1)  # type: ignore[no-untyped-call]
+    return bounded
 
 
 def magnitudes(symbols: Tensor) -> Tensor:
