@@ -35,7 +35,7 @@ def same(one: Picture, other: Picture) -> bool:
     return all(np.array_equal(a, b) for a, b in ((one.luma, other.luma), (one.cb, other.cb), (one.cr, other.cr)))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(width=st.integers(16, 90), height=st.integers(16, 90), crf=st.integers(0, 63), seed=st.integers(0, 99))
 def test_every_size_and_quality_decodes_to_the_encoders_pictures(width: int, height: int, crf: int, seed: int) -> None:
     pictures = [a_picture(width, height, shift=i, seed=seed) for i in range(3)]
