@@ -13,7 +13,7 @@ from narrows.codec.hints import FlowHints
 from narrows.codec.layers import PICTURE_MULTIPLE
 from narrows.codec.model import Reference
 from narrows.codec.range_coder import StreamReader, StreamWriter
-from narrows.codec.rate_control import ERROR_PRICES, quality_index
+from narrows.codec.rate_control import ERROR_PRICE, quality_index
 from narrows.codec.weights import LoadedModel, require_model
 from narrows.errors import CorruptBitstream
 from narrows.options import EncodeOptions
@@ -84,7 +84,7 @@ class FrameEncoder:
         return bool(change < _SCENE_CUT_LEVELS)
 
     def _latent_writer(self) -> StreamWriter:
-        return StreamWriter(self._model.tables, error_price=ERROR_PRICES[self._options.tune])
+        return StreamWriter(self._model.tables, error_price=ERROR_PRICE)
 
     def _encode_intra(self, picture: Picture) -> tuple[FramePacket, Reference]:
         quality = quality_index(self._options.crf, 0)
