@@ -182,6 +182,8 @@ def _create(path: Path, installation_id: str) -> None:
             first = (1, FORMAT, installation_id, 0, genesis(installation_id))
             connection.execute("INSERT INTO ledger VALUES (?, ?, ?, ?, ?)", first)
             connection.execute("COMMIT")
+            # Closing would fold the log into the file too, but says nothing when it cannot: a full disk, say.
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         try:
             os.link(draft, path)
         except FileExistsError:
