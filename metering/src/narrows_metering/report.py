@@ -142,18 +142,27 @@ def check_report(body: bytes, signature: str) -> Report:
 
 
 def next_report(
-    ledger: Ledger, *, key: Ed25519PrivateKey, license_token: str, sdk: str, limit: int = REPORT_RECORDS_MAX
+    ledger: Ledger,
+    *,
+    key: Ed25519PrivateKey,
+    license_token: str,
+    sdk: str,
+    limit: int = REPORT_RECORDS_MAX,
+    after: int | None = None,
 ) -> tuple[bytes, str] | None:
     """
     Body and signature for the oldest records without a receipt, at most *limit*; None if there are none.
 
+    With *after* for those that follow record number *after*, whether they have a receipt or not: for a server that lost
+    what it held.
+
     Takes fewer where their size asks for it. Calling again before a receipt comes gives a report that begins with the
     same records.
     """
-    acknowledged = ledger.acknowledged()
+    start = ledger.acknowledged() if after is None else after
     receipt = ledger.latest_receipt()
     records, size = [], _ENVELOPE_BYTES_MAX
-    for record in ledger.records(acknowledged, min(limit, REPORT_RECORDS_MAX)):
+    for record in ledger.records(start, min(limit, REPORT_RECORDS_MAX)):
         size += len(canonical_json(record.to_dict())) + 1
         if size > REPORT_JSON_BYTES_MAX:
             break

@@ -78,10 +78,11 @@ def import_deliveries(log: Path, files: Mapping[str, Path], *, settings: Setting
             if r.kind is Kind.DELIVERY
         }
         payloads = [total.payload() for total in read.deliveries]
-        fresh = [p for p in payloads if (p["source_digest"], p["rendition"], p["window_start"]) not in known]
+        is_new = [(p["source_digest"], p["rendition"], p["window_start"]) not in known for p in payloads]
+        fresh = [p for p, is_fresh in zip(payloads, is_new, strict=True) if is_fresh]
         now = datetime.now(UTC)
         meter.ledger.append_all([Entry(kind=Kind.DELIVERY, payload=p, time=now) for p in fresh])
-    added = [t for t, p in zip(read.deliveries, payloads, strict=True) if p in fresh]
+    added = [t for t, is_fresh in zip(read.deliveries, is_new, strict=True) if is_fresh]
     return Imported(
         record_count=len(added),
         delivered_bytes=sum(t.bytes for t in added),
@@ -91,8 +92,8 @@ def import_deliveries(log: Path, files: Mapping[str, Path], *, settings: Setting
     )
 
 
-def send_reports(*, url: str | None = None, settings: Settings | None = None) -> Reported:
-    """Report all that is unsent to *url*, or to the license's server."""
+def send_reports(*, url: str | None = None, again: bool = False, settings: Settings | None = None) -> Reported:
+    """Report all that is unsent to *url*, or to the license's server; with *again* everything from the first record."""
     settings = settings or Settings.read()
     now = datetime.now(UTC)
     read = read_license(settings, now)
@@ -103,4 +104,5 @@ def send_reports(*, url: str | None = None, settings: Settings | None = None) ->
     if target is None or opened.bundle is None:
         raise UsageError("this license is not metered by a server: there is nowhere to report to")
     with open_meter(settings) as meter, MeteringClient(target) as client, translated():
-        return report_usage(meter, client, license_token=token, receipt_keys=opened.bundle.keys_for(Role.RECEIPT, now))
+        keys = opened.bundle.keys_for(Role.RECEIPT, now)
+        return report_usage(meter, client, license_token=token, receipt_keys=keys, again=again)

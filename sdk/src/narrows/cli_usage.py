@@ -55,6 +55,9 @@ def verify(as_json: Json = False) -> None:
 @reports_errors
 def report(
     url: Annotated[str | None, typer.Option(help="Server to report to [default: the license's].")] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Send everything, for a server that lost its records.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """
@@ -64,7 +67,7 @@ def report(
     """
     from narrows import account
 
-    show(account.send_reports(url=url), as_json=as_json, title="reported")
+    show(account.send_reports(url=url, again=again), as_json=as_json, title="reported")
 
 
 @app.command("import")

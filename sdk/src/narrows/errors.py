@@ -88,9 +88,14 @@ class LedgerDamaged(UsageError):
 
 
 class ReportRejected(UsageError):
-    """Raised when the metering server refuses a report; the text starts with the request id."""
+    """
+    Raised when the metering server refuses a report; the text starts with the request id.
 
-    def __init__(self, code: str, detail: str, *, request_id: str) -> None:
+    *expected_seq* is the first record that the server lacks, where that is why.
+    """
+
+    def __init__(self, code: str, detail: str, *, request_id: str, expected_seq: int | None = None) -> None:
         super().__init__(f"{request_id}: {detail} [{code}]")
         self.code = code
         self.request_id = request_id
+        self.expected_seq = expected_seq

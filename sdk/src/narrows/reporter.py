@@ -14,6 +14,7 @@ from narrows_metering.receipt import Receipt, read_receipt
 from narrows_metering.report import next_report
 
 from narrows.client import MeteringClient
+from narrows.errors import ReportRejected
 from narrows.usage import Meter, translated
 from narrows.version import VERSION
 
@@ -28,24 +29,40 @@ class Reported:
 
 
 def report_usage(
-    meter: Meter, client: MeteringClient, *, license_token: str, receipt_keys: Mapping[str, Ed25519PublicKey]
+    meter: Meter,
+    client: MeteringClient,
+    *,
+    license_token: str,
+    receipt_keys: Mapping[str, Ed25519PublicKey],
+    again: bool = False,
 ) -> Reported:
     """
-    Send all unacknowledged records, report by report, and keep the receipts.
+    Send all unacknowledged records, report by report, and keep the receipts; with *again* all there are.
 
+    Where the server says that it lacks earlier ones, because its database was lost or restored, they are sent again.
     Raises ReportRejected and UsageError as `MeteringClient.send_report` does; what was acknowledged before stays so.
     """
     records = reports = 0
     receipt: Receipt | None = None
+    sent = 0 if again else None  # The last record that this call knows the server to hold, where the ledger says more.
     with translated():
         while True:
-            upcoming = next_report(meter.ledger, key=meter.installation.key, license_token=license_token, sdk=VERSION)
+            ledger = meter.ledger
+            upcoming = next_report(
+                ledger, key=meter.installation.key, license_token=license_token, sdk=VERSION, after=sent
+            )
             if upcoming is None:
                 return Reported(record_count=records, report_count=reports, receipt=receipt)
-            body, signature = upcoming
-            before = meter.ledger.acknowledged()
-            token = client.send_report(body, signature)
+            start = ledger.acknowledged() if sent is None else sent
+            try:
+                token = client.send_report(*upcoming)
+            except ReportRejected as rejected:
+                if rejected.expected_seq is None or not 1 <= rejected.expected_seq <= start:
+                    raise
+                sent = rejected.expected_seq - 1
+                continue
             receipt = read_receipt(token, receipt_keys)
-            meter.ledger.acknowledge(token, receipt)
-            records += meter.ledger.acknowledged() - before
+            ledger.acknowledge(token, receipt)
+            sent = None if sent is None or receipt.last_seq >= ledger.acknowledged() else receipt.last_seq
+            records += receipt.last_seq - receipt.first_seq + 1
             reports += 1

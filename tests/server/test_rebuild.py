@@ -1,0 +1,109 @@
+"""A server that lost its records gets them back from the installations' ledgers: same totals, same statements."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+from narrows.client import MeteringClient
+from narrows.installation import Installation
+from narrows.reporter import Reported, report_usage
+from narrows.usage import Meter
+from narrows_licensing.trust import Role
+from narrows_metering.ledger import Ledger
+from narrows_metering.record import Kind
+from narrows_metering.testing import GB, a_delivery
+from narrows_server.app import create_app
+from narrows_server.office import Office, open_office
+from narrows_server.settings import Settings
+from narrows_server.statements.service import close, require_statement
+
+from .builders import NOVEMBER, VENDOR, Browser, Clock, Site, a_site, an_occasion, some_usage
+
+DECEMBER_FIRST = datetime(2026, 12, 1, 6, tzinfo=UTC)
+
+
+class Wire(httpx.BaseTransport):
+    """From the SDK's client to the application, without a network."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        headers = {name.replace("-", "_"): request.headers[name] for name in ("Narrows-Signature", "Content-Type")}
+        answer = self._browser.post(request.url.path, request.read(), **headers)
+        return httpx.Response(answer.status_code, content=answer.content, headers={"Content-Type": "application/json"})
+
+
+def report(site: Site, office: Office, *, again: bool = False) -> Reported:
+    """What `narrows usage report` does on the machine of *site*, against *office*."""
+    keys = office.keyring.bundle.keys_for(Role.RECEIPT, office.clock())
+    with (
+        Ledger.open(site.folder / "ledger.sqlite", installation_id=site.installation_id) as ledger,
+        MeteringClient("http://narrows.test", transport=Wire(Browser(create_app(office)))) as client,
+    ):
+        meter = Meter(Installation(site.key, bytes(32)), ledger)
+        return report_usage(meter, client, license_token=site.license_token, receipt_keys=keys, again=again)
+
+
+@contextmanager
+def restored(home: Path, backup: Path, clock: Clock) -> Iterator[Office]:
+    """The server as it was when *backup* was made of *home*."""
+    shutil.copytree(home, backup)
+    with open_office(Settings.read({}, home=backup), clock=clock) as office:
+        yield office
+
+
+def statement_of_november(office: Office) -> tuple[str, str]:
+    """Hash and text of the statement of a month that is closed at one and the same moment everywhere."""
+    with office.database.transaction() as session:
+        outcome = close(session, "kanal-1", NOVEMBER, vendor=VENDOR, occasion=an_occasion(DECEMBER_FIRST))
+        assert outcome.statement_id is not None
+        statement = require_statement(session, outcome.statement_id)
+        return statement.hash, statement.document
+
+
+@pytest.fixture
+def sites(office: Office, site: Site, tmp_path: Path) -> list[Site]:
+    """Two installations of one customer, with usage that nobody has heard of."""
+    other = a_site(office, tmp_path / "other")
+    site.record(*some_usage())
+    other.record(*some_usage(delivered=90 * GB))
+    return [site, other]
+
+
+def test_a_restored_server_asks_for_what_it_lacks_and_gets_it(
+    home: Path, office: Office, sites: list[Site], clock: Clock, tmp_path: Path
+) -> None:
+    site = sites[0]
+    report(site, office)
+    with restored(home, tmp_path / "backup", clock) as older:
+        site.record((Kind.DELIVERY, a_delivery(delivered=5 * GB)))
+        assert report(site, office).record_count == 1
+        site.record((Kind.DELIVERY, a_delivery(delivered=7 * GB)))
+
+        reported = report(site, older)
+
+        assert reported.record_count == 2
+        assert reported.receipt is not None
+        assert reported.receipt.last_seq == 5
+        assert report(site, older).record_count == 0
+
+
+def test_a_server_rebuilt_from_the_ledgers_makes_the_same_statement(
+    home: Path, office: Office, sites: list[Site], clock: Clock, tmp_path: Path
+) -> None:
+    with restored(home, tmp_path / "empty", clock) as empty:
+        for site in sites:
+            report(site, office)
+        clock.advance(hours=3)
+        for site in reversed(sites):
+            assert report(site, empty, again=True).record_count == 3
+            assert report(site, empty, again=True).record_count == 3
+
+        assert statement_of_november(office) == statement_of_november(empty)
