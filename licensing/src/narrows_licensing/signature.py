@@ -45,6 +45,7 @@ class Typ(StrEnum):
     RECEIPT = "narrows-receipt+jwt"
     REPORT = "narrows-report+jwt"
     REVOCATIONS = "narrows-revocations+jwt"
+    TREE_HEAD = "narrows-tree-head+jwt"
 
 
 def sign(claims: Mapping[str, object], *, typ: Typ, key: Ed25519PrivateKey) -> str:

@@ -9,6 +9,7 @@ Everything that can go wrong in metering, as one tree.
     ├── ReportUnreadable          bytes that are not a report
     ├── ReportRefused             a readable report that its signature or its chain does not support
     ├── ReceiptRefused            a receipt that is not the vendor's, or not for this ledger
+    ├── ProofRefused              a tree head or a proof of the transparency log that does not hold
     ├── StatementUnreadable       a document that is not a statement, or not its evidence
     ├── StatementImpossible       more traffic than one statement can hold
     └── ImportFailed              .path .line .field   a delivery log that cannot be trusted as a whole
@@ -69,6 +70,10 @@ class ReportRefused(MeteringError):
 
 class ReceiptRefused(MeteringError):
     """Met when a receipt is not signed by a known key, is malformed, or does not describe this ledger."""
+
+
+class ProofRefused(MeteringError):
+    """Met when the transparency log does not prove what it should: a receipt is in it, or it has only grown."""
 
 
 class StatementUnreadable(MeteringError):
