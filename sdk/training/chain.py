@@ -1,5 +1,5 @@
 """
-Long chains without long memory: sequences played to and fro, coded a few frames at a time.
+Long chains without long memory: sequences played to and fro, coded group by group.
 
 Training on a handful of frames and coding hundreds lets quality fall along the way. A chain goes on over several steps:
 each begins with the reconstruction that the step before left, detached, so that the networks learn to work from
@@ -8,59 +8,100 @@ references like those they will meet.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import torch
-from narrows.codec.entropy_model import CodedLatents
+from narrows.codec.condition import Condition
+from narrows.codec.group import Place
+from narrows.codec.hints import block_flow, fine_search
 from narrows.codec.layers import pack420
-from narrows.codec.model import Reference
+from narrows.codec.reference import Reference, detached
 from torch import Tensor
 
 from training.examples import Batch
-from training.sequences import hint_flow
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One frame of a path down a group, and how many frames of the whole group it stands for."""
+
+    place: Place
+    weight: int
+
+
+def path(span: int, random: np.random.Generator) -> list[Leg]:
+    """The anchor of a group and one way down to a leaf, chosen at random: a sample of all its frames."""
+    legs = [Leg(Place(position=span, first=0, second=0, depth=0), 1)]
+    first, second, depth = 0, span, 1
+    while second - first > 1:
+        middle = (first + second) // 2
+        legs.append(Leg(Place(position=middle, first=first, second=second, depth=depth), 1 << (depth - 1)))
+        if random.random() < 0.5:
+            second = middle
+        else:
+            first = middle
+        depth += 1
+    return legs
 
 
 class Chain:
-    """One batch of sequences on its way; *quality_index* `[B, 1, 1, 1]` and *phase* stay for its whole life."""
+    """One batch of sequences on its way; *quality_index* and *visual* `[B, 1, 1, 1]` stay for its whole life."""
 
-    def __init__(self, batch: Batch, quality_index: Tensor, phase: int) -> None:
+    def __init__(self, batch: Batch, quality_index: Tensor, visual: Tensor) -> None:
         self.batch = batch
         self.quality_index = quality_index
-        self.phase = phase
-        self.reference: Reference | None = None
-        self.frame_count = 0
+        self.visual = visual
+        self.anchor: Reference | None = None
         self._position, self._direction = 0, 1
-        self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._search = fine_search()
 
-    def planes(self) -> Tensor:
-        """The current frame, packed `[B, 96, H/8, W/8]`."""
-        return pack420(self.batch.luma[:, self._position], self.batch.chroma[:, self._position])
+    def fit(self, span: int) -> int:
+        """The longest group of at most *span* frames that the sequence has room for, playing backwards if need be."""
+        length = self.batch.luma.shape[1]
+        while True:
+            for direction in (self._direction, -self._direction):
+                if 0 <= self._position + direction * span < length:
+                    self._direction = direction
+                    return span
+            span //= 2
 
-    def advance(self) -> Tensor:
-        """Move on to the next frame; the hints from it to the one before `[B, 2, H/4, W/4]`."""
-        before = self._position
-        if not 0 <= before + self._direction < self.batch.luma.shape[1]:
-            self._direction = -self._direction
-        self._position += self._direction
-        self.frame_count += 1
-        if self._direction > 0:
-            return self.batch.hints[:, before]
-        return torch.from_numpy(np.stack([self._backward_hint(i, before) for i in range(len(self.batch.luma))]))
+    def planes(self, position: int) -> Tensor:
+        """The frame *position* frames after the anchor, packed `[B, 96, H/8, W/8]`."""
+        index = self._index(position)
+        return pack420(self.batch.luma[:, index], self.batch.chroma[:, index])
 
-    def _backward_hint(self, example: int, before: int) -> np.ndarray:
-        luma = ((self.batch.luma[example, :, 0] + 0.5) * 255).round().byte().numpy()
-        return hint_flow(luma[self._position], luma[before], self._dis)
+    def hints(self, place: Place) -> tuple[Tensor, Tensor]:
+        """Flows from a frame to its two references `[B, 2, H/4, W/4]` each."""
+        first = self._flow(place.position, place.first)
+        return first, first if place.second == place.first else self._flow(place.position, place.second)
 
-    def keep(self, reference: Reference) -> None:
-        """Leave *reference* for the next step, cut off from this step's graph."""
+    def keep(self, anchor: Reference, span: int) -> None:
+        """Leave *anchor*, *span* frames on, for the next group."""
+        self.anchor = detached(anchor)
+        self._position = self._index(span)
 
-        def detached(latents: CodedLatents) -> CodedLatents:
-            return CodedLatents(values=latents.values.detach(), symbols=latents.symbols.detach())
+    def condition(self, quality_index: Tensor, place: Place | None, kin: Reference | None) -> Condition:
+        def everywhere(value: float) -> Tensor:
+            return torch.full_like(quality_index, value)
 
-        self.reference = Reference(
-            luma=reference.luma.detach(),
-            chroma=reference.chroma.detach(),
-            features=reference.features.detach(),
-            latents=detached(reference.latents),
-            motion=detached(reference.motion),
+        return Condition(
+            quality_index=quality_index,
+            visual=self.visual,
+            distance=everywhere(place.distance if place else 0),
+            is_between=everywhere(place.is_between if place else 0),
+            kin_quality=everywhere(0) if kin is None else kin.quality_index,
         )
+
+    def _index(self, position: int) -> int:
+        return self._position + self._direction * position
+
+    def _flow(self, position: int, reference: int) -> Tensor:
+        return flow_between(self.batch, self._index(position), self._index(reference), self._search)
+
+
+def flow_between(batch: Batch, source: int, target: int, search: cv2.DISOpticalFlow) -> Tensor:
+    """The encoder's hints from frames *source* to frames *target* of all sequences `[B, 2, H/4, W/4]`."""
+    luma = ((batch.luma[:, [source, target], 0] + 0.5) * 255).round().byte().numpy()
+    return torch.stack([block_flow(clip[0], clip[1], search) for clip in luma])

@@ -5,15 +5,22 @@ from __future__ import annotations
 import math
 
 import torch
-from narrows.codec.model import QUALITY_MAX
+from narrows.codec.condition import QUALITY_MAX
+from narrows.codec.layers import unpack420
+from pytorch_msssim import ms_ssim
 from torch import Tensor
 
 LAMBDA_LOWEST = 40.0
 LAMBDA_HIGHEST = 20000.0
 """Bits per pixel that one unit of distortion is worth at quality 0 and `QUALITY_MAX`."""
-DEPTH_OFFSETS = (0, -12, -6, -12)
-"""Quality by depth: what the frames of each group of four give away against its first."""
-INTRA_OFFSET = 12
+CHROMA_SHARE = 3.0
+"""
+Of each chroma plane in the fidelity objective, against 6 of luma. PSNR averages decibels 6:1:1, and chroma's error is
+the smaller one: an equal step there is worth more than its share.
+"""
+VISUAL_UNIT = 0.02
+"""What 1 − MS-SSIM counts in squared error: the ratio of the λ that published codecs use for the two."""
+VISUAL_ERROR_SHARE = 0.15
 
 
 def trade_off(quality_index: Tensor) -> Tensor:
@@ -22,10 +29,33 @@ def trade_off(quality_index: Tensor) -> Tensor:
     return torch.exp(low + (high - low) * quality_index / QUALITY_MAX).flatten()
 
 
-def distortion(planes: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error `[B]` of packed planes, luma and chroma weighted 6:1:1."""
+def squared_error(planes: Tensor, target: Tensor, chroma: float = 1.0) -> Tensor:
+    """Mean squared error `[B]` of packed planes; *chroma* is the share of each chroma plane against 6 of luma."""
     squared = (planes - target).square()
-    return (6 * squared[:, :64].mean((1, 2, 3)) + 2 * squared[:, 64:].mean((1, 2, 3))) / 8
+    luma, both = squared[:, :64].mean((1, 2, 3)), squared[:, 64:].mean((1, 2, 3))
+    return (6 * luma + 2 * chroma * both) / (6 + 2 * chroma)
+
+
+def structural_error(planes: Tensor, target: Tensor) -> Tensor:
+    """1 − MS-SSIM of luma, `[B]` (Wang et al., 2003); both sides at least 176 samples."""
+    pictures = [unpack420(x)[0] + 0.5 for x in (planes, target)]
+    similarity: Tensor = ms_ssim(pictures[0], pictures[1], data_range=1.0, size_average=False)
+    return 1 - similarity
+
+
+def distortion(planes: Tensor, target: Tensor, visual: Tensor) -> Tensor:
+    """
+    What the tune of each example minds, `[B]`: *visual* `[B, 1, 1, 1]` is 1 for `visual`, 0 for `fidelity`.
+
+    `fidelity` is squared error; `visual` is structure first, with enough squared error to hold colours and flat areas.
+    """
+    errors = squared_error(planes, target, CHROMA_SHARE)
+    wanted = visual.flatten() > 0
+    if not wanted.any() or min(planes.shape[-2:]) * 8 < 176:
+        return errors
+    structure = VISUAL_UNIT * structural_error(planes[wanted], target[wanted])
+    mixed = (1 - VISUAL_ERROR_SHARE) * structure + VISUAL_ERROR_SHARE * errors[wanted]
+    return errors.masked_scatter(wanted, mixed)
 
 
 def decibels(error: Tensor) -> float:

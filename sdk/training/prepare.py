@@ -1,7 +1,5 @@
 """
-Build the training arrays.
-
-`sequences.npy` `[N, T, CROP²·3/2]` uint8 and `hints.npy` `[N, T-1, 2, CROP/4, CROP/4]` float16.
+Build the training array `sequences.npy` `[N, T, CROP²·3/2]` uint8.
 
     python -m training.prepare MATERIAL_FOLDER OUT_FOLDER
 """
@@ -17,7 +15,7 @@ import cv2
 import numpy as np
 
 from training.manifest import SHARE_MAX, Material, read_manifest
-from training.sequences import Bytes, clip_sequences, photo_sequences, sequence_hints
+from training.sequences import Bytes, clip_sequences, photo_sequences
 
 
 def quotas(materials: list[Material], per_clip: int, per_photo: int) -> list[int]:
@@ -33,7 +31,7 @@ def quotas(materials: list[Material], per_clip: int, per_photo: int) -> list[int
     return [max(1, round(w * shares[m.kind, m.origin])) for m, w in zip(materials, wanted, strict=True)]
 
 
-def _build(job: tuple[int, Material, int]) -> tuple[Bytes, np.ndarray] | str:
+def _build(job: tuple[int, Material, int]) -> Bytes | str:
     index, material, quota = job
     cv2.setNumThreads(1)
     random = np.random.default_rng(index)
@@ -44,7 +42,7 @@ def _build(job: tuple[int, Material, int]) -> tuple[Bytes, np.ndarray] | str:
         return f"{material.path.name}: {error!r}"
     if not sequences:
         return f"{material.path.name}: too short or too small"
-    return np.stack(sequences), np.stack([sequence_hints(s) for s in sequences])
+    return np.stack(sequences)
 
 
 def main() -> None:
@@ -61,19 +59,17 @@ def main() -> None:
         (i, m, q)
         for i, (m, q) in enumerate(zip(allowed, quotas(allowed, arguments.per_clip, arguments.per_photo), strict=True))
     ]
-    sequences, hints = [], []
+    sequences: list[Bytes] = []
     with multiprocessing.Pool(multiprocessing.cpu_count()) as pool:
         for done, built in enumerate(pool.imap_unordered(_build, jobs)):
             if isinstance(built, str):
                 print("skipped:", built)
                 continue
-            sequences.append(built[0])
-            hints.append(built[1])
+            sequences.append(built)
             if done % 20 == 0:
                 print(f"{done}/{len(jobs)} files, {sum(map(len, sequences))} sequences", flush=True)
     arguments.out.mkdir(parents=True, exist_ok=True)
     np.save(arguments.out / "sequences.npy", np.concatenate(sequences))
-    np.save(arguments.out / "hints.npy", np.concatenate(hints))
     print(f"{sum(map(len, sequences))} sequences in {arguments.out}")
 
 

@@ -49,7 +49,7 @@ def main() -> None:
     arguments = parser.parse_args()
     folder: Path = arguments.run
     data = folder / "data"
-    if not (data / "hints.npy").exists():
+    if not (data / "sequences.npy").exists():
         finish(start(["training.prepare", str(arguments.material), str(data)]))
 
     def stage(name: str, *more: str) -> list[str]:

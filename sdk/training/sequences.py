@@ -1,9 +1,8 @@
 """
 Short sequences cut from clips, or moved over photos: the examples that training draws from.
 
-A sequence is `SEQUENCE_FRAMES` frames of `CROP`² pixels, 4:2:0, 8 bit, with the dense flow from each frame to
-its predecessor (DIS, medium preset) at a quarter of the resolution, in luma pixels. Photos move along smooth random
-paths: pan, zoom, rotation, a foreground layer, a slowly bending warp, exposure ramps and sensor noise.
+A sequence is `SEQUENCE_FRAMES` frames of `CROP`² pixels, 4:2:0, 8 bit. Photos move along smooth random paths: pan,
+zoom, rotation, a foreground layer, a slowly bending warp, exposure ramps and sensor noise.
 """
 
 from __future__ import annotations
@@ -19,27 +18,11 @@ from numpy.typing import NDArray
 from training.manifest import Material
 
 CROP = 256
-SEQUENCE_FRAMES = 7
+SEQUENCE_FRAMES = 9
 FRAMES_READ_MAX = 240
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-
-
-def hint_flow(current: Bytes, reference: Bytes, dis: cv2.DISOpticalFlow) -> Floats:
-    """Backward flow *current* → *reference* `[2, H/4, W/4]` in luma pixels."""
-    flow: Floats = dis.calc(current, reference, None)
-    height, width = current.shape
-    blocks: Floats = flow.reshape(height // 4, 4, width // 4, 4, 2).mean((1, 3)).transpose(2, 0, 1).astype(np.float32)
-    return blocks
-
-
-def sequence_hints(frames: Bytes) -> NDArray[np.float16]:
-    """Flows `[T-1, 2, CROP/4, CROP/4]` between the neighbours of *frames* `[T, CROP*CROP*3/2]`."""
-    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    luma = frames[:, : CROP * CROP].reshape(-1, CROP, CROP)
-    flows = [hint_flow(luma[i], luma[i - 1], dis) for i in range(1, len(luma))]
-    return np.stack(flows).astype(np.float16)
 
 
 def crop420(frame: Bytes, top: int, left: int) -> Bytes:

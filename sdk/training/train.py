@@ -19,35 +19,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
-from narrows.codec.entropy_model import SCALE_LOG_STEP, SCALE_LOWEST, CodedLatents, EntropyModel, RateEstimate
-from narrows.codec.layers import pack420
-from narrows.codec.model import LATENTS, QUALITY_MAX, STEP_HIGHEST, STEP_LOWEST, Model
-from narrows.codec.motion import MOTION_LATENTS, warp420
+from narrows.codec.condition import CONDITION_PLANES, QUALITY_MAX
+from narrows.codec.entropy_model import SCALE_LOG_STEP, SCALE_LOWEST, EntropyModel
+from narrows.codec.model import LATENTS, STEP_HIGHEST, STEP_LOWEST, Model
 from torch import Tensor, nn
 
 from training.basis import Basis, find_bases
 from training.chain import Chain
 from training.examples import Batch, Examples
-from training.losses import DEPTH_OFFSETS, INTRA_OFFSET, decibels, distortion, trade_off
 from training.optimizer import EMA_DECAY, Optimizer
 from training.sequences import CROP, SEQUENCE_FRAMES
+from training.steps import Figures, intra_step, joint_step, motion_step
 
 CHECKPOINT_SECONDS = 180
 LOG_STEPS = 50
 WARM_UP_STEPS = 100
-CHAIN_STEPS = 5
-"""A chain is an intra frame and this many times the stage's frames."""
+CHAIN_STEPS = 3
+"""A chain is an intra frame and this many steps of groups."""
 DECAY_FROM = 0.6
 """The rate stays until this part of the stage, then falls linearly."""
 
 TRAINED = {"intra": "intra.", "motion": "inter.motion.", "joint": ""}
 """The prefix of the weights that a stage trains, and that a later stage takes from it."""
-
-Figures = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,94 +58,10 @@ class Stage:
 
 
 STAGES = {
-    "intra": Stage(batch=6, frames=1, rate=1e-3),
-    "motion": Stage(batch=4, frames=2, rate=2e-3),
-    "joint": Stage(batch=2, frames=4, rate=1e-3, crop=192),
+    "intra": Stage(batch=4, frames=1, rate=1e-3),
+    "motion": Stage(batch=3, frames=SEQUENCE_FRAMES, rate=2e-3, crop=192),
+    "joint": Stage(batch=2, frames=SEQUENCE_FRAMES, rate=1e-3, crop=192),
 }
-
-
-def intra_step(model: Model, batch: Batch, quality_index: Tensor) -> tuple[Tensor, Figures]:
-    planes = pack420(batch.luma[:, 0], batch.chroma[:, 0])
-    coder = RateEstimate()
-    latents = model.intra.analyse(planes, quality_index)
-    coded = model.intra.code(latents, coder, quality_index=quality_index, size=batch.latent_size)
-    assert coder.bits is not None
-    rate, error = coder.bits / batch.pixels, distortion(coded.planes, planes)
-    weight = trade_off(quality_index)
-    loss = ((weight / 400) ** -0.5 * (rate + weight * error)).mean()
-    return loss, {"bpp_intra": float(rate.detach().mean()), "dB_intra": decibels(error)}
-
-
-def motion_step(model: Model, batch: Batch, quality_index: Tensor) -> tuple[Tensor, Figures]:
-    """The warped original against the original, with some noise on the reference half of the time."""
-    now = pack420(batch.luma[:, 1], batch.chroma[:, 1])
-    before = pack420(batch.luma[:, 0], batch.chroma[:, 0])
-    luma, chroma = batch.luma[:, 0], batch.chroma[:, 0]
-    if torch.rand(()) < 0.5:
-        luma = luma + torch.randn_like(luma) * 0.02 * torch.rand(())
-    still = now.new_zeros(len(now), MOTION_LATENTS, *batch.latent_size)
-    coder, quality = RateEstimate(), quality_index / QUALITY_MAX
-    latents = model.inter.motion.analyse(now, luma, batch.hints[:, 0], quality)
-    motion = model.inter.motion.code(
-        latents,
-        coder,
-        quality=quality,
-        quality_index=quality_index,
-        size=batch.latent_size,
-        previous=CodedLatents(values=still, symbols=still),
-    )
-    assert coder.bits is not None
-    rate, error = coder.bits / batch.pixels, distortion(warp420(luma, chroma, motion.flow), now)
-    weight = trade_off(quality_index).clamp_max(1600)
-    pull = F.smooth_l1_loss(motion.flow, batch.hints[:, 0])
-    loss = (rate + weight * error).mean() + 0.05 * pull
-    return loss, {
-        "bpp_motion": float(rate.detach().mean()),
-        "dB_warped": decibels(error),
-        "dB_still": decibels(distortion(before, now)),
-    }
-
-
-def joint_step(model: Model, chain: Chain, frames: int) -> tuple[Tensor, Figures]:
-    """The next *frames* inter frames of a chain, after its intra frame when it begins."""
-    size, pixels = chain.batch.latent_size, chain.batch.pixels
-    base_weight = (trade_off(chain.quality_index) / 400) ** -0.5
-    loss = torch.zeros(())
-    figures: Figures = {}
-    reference = chain.reference
-    if reference is None:
-        planes, quality = chain.planes(), (chain.quality_index + INTRA_OFFSET).clamp(0, QUALITY_MAX)
-        coder = RateEstimate()
-        latents = model.intra.analyse(planes, quality)
-        reference = model.intra.code(latents, coder, quality_index=quality, size=size)
-        assert coder.bits is not None
-        rate, error = coder.bits / pixels, distortion(reference.planes, planes)
-        loss = loss + (base_weight * (rate + trade_off(quality) * error)).mean()
-        figures = {"bpp_intra": float(rate.detach().mean()), "dB_intra": decibels(error)}
-    totals = {"bpp_inter": 0.0, "bpp_motion": 0.0, "dB_warped": 0.0, "dB_inter": 0.0}
-    for _ in range(frames):
-        hints = chain.advance()
-        planes = chain.planes()
-        depth = DEPTH_OFFSETS[(chain.frame_count + chain.phase) % len(DEPTH_OFFSETS)]
-        quality = (chain.quality_index + depth).clamp(0, QUALITY_MAX)
-        motion_coder, coder = RateEstimate(), RateEstimate()
-        motion_latents = model.inter.analyse_motion(planes, reference, hints, quality)
-        prediction = model.inter.predict(motion_latents, reference, motion_coder, quality_index=quality, size=size)
-        latents = model.inter.analyse(planes, prediction, quality)
-        reference = model.inter.code(latents, prediction, reference, coder, quality_index=quality, size=size)
-        assert coder.bits is not None
-        assert motion_coder.bits is not None
-        motion_rate = motion_coder.bits / pixels
-        rate = coder.bits / pixels + motion_rate
-        error, warped_error = distortion(reference.planes, planes), distortion(prediction.planes, planes)
-        weight = trade_off(quality)
-        loss = loss + (base_weight * (rate + weight * error + 0.1 * weight * warped_error)).mean()
-        totals["bpp_inter"] += float(rate.detach().mean()) / frames
-        totals["bpp_motion"] += float(motion_rate.detach().mean()) / frames
-        totals["dB_warped"] += decibels(warped_error) / frames
-        totals["dB_inter"] += decibels(error) / frames
-    chain.keep(reference)
-    return loss, figures | totals
 
 
 @torch.no_grad()
@@ -158,8 +71,8 @@ def start_scales(entropy: EntropyModel, basis: Basis) -> None:
     slope = float(np.log(STEP_LOWEST / STEP_HIGHEST)) / SCALE_LOG_STEP
     for out in (entropy.scales.first_out, entropy.scales.second_out):
         out.bias.copy_(index / 4 / 8)
-        out.weight[:, -2:] = 0
-        out.weight[:, -2, 0, 0] = slope / 4 / (2 * QUALITY_MAX / 16)
+        out.weight[:, -CONDITION_PLANES:] = 0
+        out.weight[:, -CONDITION_PLANES, 0, 0] = slope / 4 / (2 * QUALITY_MAX / 16)  # The plane of the quality.
 
 
 def prepared_model(examples: Examples, folder: Path) -> Model:
@@ -224,21 +137,24 @@ class Run:
         decay = 1.0 if self.done < DECAY_FROM else max(0.02, 1 - (self.done - DECAY_FROM) / (1 - DECAY_FROM))
         return min(1.0, (self.steps + 1) / WARM_UP_STEPS) * decay
 
-    def draw(self, frames: int) -> tuple[Batch, Tensor]:
-        """A batch and a quality index for each of its examples."""
-        batch = self.examples.draw(self.stage.batch, frames, self.random, self.stage.crop)
-        return batch, torch.randint(0, QUALITY_MAX + 1, (self.stage.batch, 1, 1, 1)).float()
+    def draw(self) -> tuple[Batch, Tensor, Tensor]:
+        """A batch, a quality index and a tune for each of its examples."""
+        size = self.stage.batch
+        batch = self.examples.draw(size, self.stage.frames, self.random, self.stage.crop)
+        quality_index = torch.randint(0, QUALITY_MAX + 1, (size, 1, 1, 1)).float()
+        return batch, quality_index, torch.randint(0, 2, (size, 1, 1, 1)).float()
 
     def step(self) -> tuple[float, Figures]:
         if self.name == "intra":
-            loss, figures = intra_step(self.model, *self.draw(self.stage.frames))
+            loss, figures = intra_step(self.model, *self.draw())
         elif self.name == "motion":
-            loss, figures = motion_step(self.model, *self.draw(self.stage.frames))
+            batch, quality_index, _ = self.draw()
+            loss, figures = motion_step(self.model, batch, quality_index, self.random)
         else:
             # By the count of steps, so that every process begins its chains at the same time.
             if self.chain is None or self.steps % CHAIN_STEPS == 0:
-                self.chain = Chain(*self.draw(SEQUENCE_FRAMES), phase=int(self.random.integers(0, 4)))
-            loss, figures = joint_step(self.model, self.chain, self.stage.frames)
+                self.chain = Chain(*self.draw())
+            loss, figures = joint_step(self.model, self.chain, self.random)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._share_gradients()
@@ -341,6 +257,7 @@ def main() -> None:
     parser.add_argument("--start", type=Path, nargs="*", default=[])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    cv2.setNumThreads(1)
     Run(arguments).train()
 
 

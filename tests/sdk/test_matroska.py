@@ -19,7 +19,7 @@ def written(tmp_path: Path) -> Path:
     path = tmp_path / "coded.mkv"
     target = PacketTarget(path, source=None, frame_rate=Fraction(25), width=64, height=48)
     for i in range(3):
-        target.write(bytes([i] * 50), time=Fraction(i, 25), is_key=i == 0)
+        target.write(bytes([i] * 50), shown=Fraction(i, 25), coded=Fraction(i, 25), is_key=i == 0)
     target.finish(Configuration(header=HEADER, frame_count=3))
     return path
 
@@ -39,7 +39,7 @@ def test_the_codec_id_and_the_configuration_are_in_the_track(written: Path) -> N
 def test_nothing_appears_under_the_name_before_the_end(tmp_path: Path) -> None:
     path = tmp_path / "coded.mkv"
     target = PacketTarget(path, source=None, frame_rate=Fraction(25), width=64, height=48)
-    target.write(b"x", time=Fraction(0), is_key=True)
+    target.write(b"x", shown=Fraction(0), coded=Fraction(0), is_key=True)
 
     assert not path.exists()
     target.discard()
@@ -49,7 +49,7 @@ def test_nothing_appears_under_the_name_before_the_end(tmp_path: Path) -> None:
 def test_a_missing_frame_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "coded.mkv"
     target = PacketTarget(path, source=None, frame_rate=Fraction(25), width=64, height=48)
-    target.write(b"x", time=Fraction(0), is_key=True)
+    target.write(b"x", shown=Fraction(0), coded=Fraction(0), is_key=True)
     target.finish(Configuration(header=HEADER, frame_count=2))
     with pytest.raises(CorruptBitstream, match="1 of 2 frames"):
         list(CodedFile.open(path).packets())

@@ -25,14 +25,36 @@ def test_frames_go_in_and_come_out(settings: Settings) -> None:
     pictures = [a_picture(shift=i) for i in range(3)]
     decoder = narrows.Decoder()
     with narrows.Encoder(width=64, height=48, crf=10, settings=settings) as encoder:
-        packets = [p for picture in pictures for p in encoder.encode(to_frame(picture))]
+        packets = [p for picture in pictures for p in encoder.encode(to_frame(picture))] + encoder.flush()
 
-    frames = [decoder.decode(packet) for packet in packets]
+    frames = [frame for packet in packets for frame in decoder.decode(packet)]
+    decoder.finish()
 
-    assert [p.pts for p in packets] == [0, 1, 2]
+    assert [p.pts for p in packets] == [0, 2, 1]
+    assert [p.dts for p in packets] == [-3, -2, -1]
     assert [p.is_keyframe for p in packets] == [True, False, False]
+    assert len(frames) == 3
     assert all(isinstance(f, av.VideoFrame) and (f.width, f.height) == (64, 48) for f in frames)
     assert decoder.header.is_development
+
+
+def test_with_low_delay_every_frame_gives_its_packet(settings: Settings) -> None:
+    with narrows.Encoder(width=64, height=48, low_delay=True, settings=settings) as encoder:
+        packets = [encoder.encode(a_picture(shift=i)) for i in range(3)]
+        assert encoder.flush() == []
+
+    assert [[(p.pts, p.dts) for p in some] for some in packets] == [[(0, 0)], [(1, 1)], [(2, 2)]]
+
+
+def test_a_stream_that_ends_within_a_group_is_noticed(settings: Settings) -> None:
+    with narrows.Encoder(width=64, height=48, settings=settings) as encoder:
+        packets = [p for i in range(9) for p in encoder.encode(a_picture(shift=i))]
+    decoder = narrows.Decoder()
+    for packet in packets[:-1]:
+        decoder.decode(packet)
+
+    with pytest.raises(narrows.CorruptBitstream, match="ends before"):
+        decoder.finish()
 
 
 def test_closing_records_the_usage_once(settings: Settings) -> None:
@@ -64,7 +86,8 @@ def test_a_license_that_disappears_does_not_stop_a_running_encode(settings: Sett
     with narrows.Encoder(width=64, height=48, settings=settings) as encoder:
         encoder.encode(a_picture())
         settings.license_path.unlink()
-        assert encoder.encode(a_picture(shift=1))
+        encoder.encode(a_picture(shift=1))
+        assert encoder.flush()
 
     with pytest.raises(LicenseRefused):
         narrows.Encoder(width=64, height=48, settings=settings)
@@ -81,7 +104,8 @@ def test_a_wrong_option_is_refused_before_anything_is_opened(settings: Settings)
 def test_the_state_of_the_license_does_not_change_the_bits(settings: Settings, tmp_path: Path) -> None:
     def packets() -> list[bytes]:
         with narrows.Encoder(width=64, height=48, settings=settings) as encoder:
-            return [p.data for i in range(2) for p in encoder.encode(a_picture(shift=i))]
+            packets = [p for i in range(2) for p in encoder.encode(a_picture(shift=i))] + encoder.flush()
+            return [p.data for p in packets]
 
     assert packets() == packets()
 

@@ -9,10 +9,15 @@ Narrows: a video codec made only of neural networks.
 The names below are the public ones. They load on first use, so that what needs no codec starts without torch.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from narrows.version import VERSION as __version__  # noqa: N811
+
+# Before torch loads its OpenMP, whose threads otherwise wait for each other in busy loops: measured, two encodes on two
+# cores then take twenty times as long as one after the other. Whoever sets the variable keeps their choice.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
     from narrows.errors import BitstreamError as BitstreamError

@@ -108,7 +108,7 @@ def compare(
     scored = _scored_frames(count, header.width * header.height)
     decoder, asset, ours = Decoder(), hashlib.sha256(), hashlib.sha256()
     meter = QualityMeter(header.width, header.height)
-    payload = frames = 0
+    payload = frames = shown = 0
     kept: dict[int, Picture] = {}
     packets = opened.packets()
     with Source(source) as video:
@@ -119,15 +119,17 @@ def compare(
                 raise VideoError(f"{source} has more frames than the {count} of {coded}; is it the source?")
             for plane in (timed.picture.luma, timed.picture.cb, timed.picture.cr):
                 asset.update(plane.data)
+            if (header.width, header.height) != (timed.picture.width, timed.picture.height):
+                raise VideoError(f"{source} and {coded} differ in size; is it the source?")
             ours.update(packet.data)
             payload += len(packet.data)
-            decoded = decoder.decode_picture(packet.data)
-            if (decoded.width, decoded.height) != (timed.picture.width, timed.picture.height):
-                raise VideoError(f"{source} and {coded} differ in size; is it the source?")
             if frames in scored:
-                meter.add(timed.picture, decoded)
                 kept[frames] = timed.picture
             frames += 1
+            for decoded in decoder.decode_pictures(packet.data):
+                if shown in scored:
+                    meter.add(kept[shown], decoded)
+                shown += 1
     if frames != count or next(packets, None) is not None:
         raise VideoError(f"{source} has {frames} frames and {coded} has {count}; is it the source?")
     evidence: list[Evidence] = []

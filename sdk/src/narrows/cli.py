@@ -50,6 +50,7 @@ def encode(
     preset: Annotated[Preset, typer.Option(help="How much time the encoder takes.")] = Preset.MEDIUM,
     tune: Annotated[Tune, typer.Option(help="visual: the human eye; fidelity: PSNR.")] = Tune.VISUAL,
     keyint: Annotated[int, typer.Option(min=1, help="Most frames between key frames.")] = KEYINT_DEFAULT,
+    low_delay: Annotated[bool, typer.Option("--low-delay", help="Code each frame as it comes: no B-frames.")] = False,
     license: LicensePath = None,
     as_json: Json = False,
 ) -> None:
@@ -62,7 +63,15 @@ def encode(
 
     with progress_bar("encoding", is_quiet=as_json) as update:
         result = files.encode(
-            source, target, crf=crf, preset=preset, tune=tune, keyint=keyint, license=license, on_progress=update
+            source,
+            target,
+            crf=crf,
+            preset=preset,
+            tune=tune,
+            keyint=keyint,
+            low_delay=low_delay,
+            license=license,
+            on_progress=update,
         )
     if result.license_state != "valid" and not as_json:
         err.print(f"[yellow]The license is in state {result.license_state}; run: narrows license show[/]")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -12,9 +12,9 @@ from pathlib import Path
 
 from narrows.errors import VideoError
 from narrows.options import CRF_DEFAULT, KEYINT_DEFAULT, Preset, Tune
-from narrows.session import Decoder, Encoder
+from narrows.session import Decoder, Encoder, Packet
 from narrows.settings import Settings
-from narrows.video import CodedFile, PacketTarget, Source, Y4MTarget
+from narrows.video import CodedFile, PacketTarget, Source, TimedPicture, Y4MTarget
 
 Progress = Callable[[int, int | None, int], None]
 """Called after each frame with frames done, frames in all if known, and payload bytes so far."""
@@ -77,6 +77,7 @@ def encode(
     preset: Preset | str = Preset.MEDIUM,
     tune: Tune | str = Tune.VISUAL,
     keyint: int = KEYINT_DEFAULT,
+    low_delay: bool = False,
     license: Path | None = None,
     settings: Settings | None = None,
     on_progress: Progress | None = None,
@@ -108,16 +109,18 @@ def encode(
             preset=preset,
             tune=tune,
             keyint=keyint,
+            low_delay=low_delay,
             license=license,
             settings=settings,
         ) as encoder:
             output = PacketTarget(target, source=source, frame_rate=rate, width=width, height=height)
             try:
-                payload = 0
-                for done, timed in enumerate(chain([first], pictures), start=1):
-                    for packet in encoder.encode(timed.picture):
-                        output.write(packet.data, time=timed.time, is_key=packet.is_keyframe)
-                        payload += len(packet.data)
+                done = payload = 0
+                times: list[Fraction] = []
+                for packet in _packets(encoder, chain([first], pictures), times):
+                    shown, coded = times[packet.pts], times[max(0, packet.dts)]
+                    output.write(packet.data, shown=shown, coded=coded, is_key=packet.is_keyframe)
+                    done, payload = done + 1, payload + len(packet.data)
                     if on_progress:
                         on_progress(done, total, payload)
                 summary = encoder.close()
@@ -146,6 +149,14 @@ def encode(
     )
 
 
+def _packets(encoder: Encoder, pictures: Iterable[TimedPicture], times: list[Fraction]) -> Iterator[Packet]:
+    """Everything that *encoder* makes of *pictures*; *times* grows by each picture's."""
+    for timed in pictures:
+        times.append(timed.time)
+        yield from encoder.encode(timed.picture)
+    yield from encoder.flush()
+
+
 def decode(source: Path | str, target: Path | str, *, on_progress: Progress | None = None) -> DecodeResult:
     """
     Decode the coded file *source* into the Y4M file *target*. Needs no license and no network.
@@ -164,11 +175,13 @@ def decode(source: Path | str, target: Path | str, *, on_progress: Progress | No
     done = payload = 0
     try:
         for packet in coded.packets():
-            output.write(decoder.decode_picture(packet.data))
-            done += 1
+            for picture in decoder.decode_pictures(packet.data):
+                output.write(picture)
+                done += 1
             payload += len(packet.data)
             if on_progress:
                 on_progress(done, total, payload)
+        decoder.finish()
         output.finish()
     except BaseException:
         output.discard()

@@ -35,13 +35,15 @@ class EncodeOptions:
     """
     How to encode.
 
-    *crf* 0–63, lower is better; *keyint* is the most frames from one key frame to the next.
+    *crf* 0–63, lower is better; *keyint* is the most frames from one key frame to the next; *low_delay*
+    codes each frame as it comes, from the one before.
     """
 
     crf: int = CRF_DEFAULT
     preset: Preset = Preset.MEDIUM
     tune: Tune = Tune.VISUAL
     keyint: int = KEYINT_DEFAULT
+    low_delay: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.crf <= CRF_MAX:

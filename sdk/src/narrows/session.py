@@ -20,7 +20,7 @@ import av
 from narrows_metering.record import Kind
 
 from narrows.codec.bitstream import Configuration, StreamHeader
-from narrows.codec.coder import FrameDecoder, FrameEncoder
+from narrows.codec.coder import CodedFrame, FrameDecoder, FrameEncoder
 from narrows.codec.weights import LoadedModel, shipped_model
 from narrows.errors import CorruptBitstream
 from narrows.gate import Permission, require_permission
@@ -35,7 +35,10 @@ from narrows.video import to_frame, to_picture
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """One coded frame. *pts* and *dts* count frames."""
+    """
+    One coded frame, in coding order. *pts* and *dts* count frames; *dts* of the first few may be negative, as other
+    encoders' are.
+    """
 
     data: bytes
     pts: int
@@ -72,6 +75,8 @@ class Encoder:
     ...     for frame in frames:
     ...         for packet in encoder.encode(frame):
     ...             send(packet.data)
+    ...     for packet in encoder.flush():
+    ...         send(packet.data)
 
     Raises LicenseRefused when the license does not permit it, LedgerDamaged and UsageError when usage can't be
     recorded: all before the first frame, none after it.
@@ -87,11 +92,14 @@ class Encoder:
         preset: Preset | str = Preset.MEDIUM,
         tune: Tune | str = Tune.VISUAL,
         keyint: int = KEYINT_DEFAULT,
+        low_delay: bool = False,
         license: Path | None = None,
         settings: Settings | None = None,
     ) -> None:
         check_size(width, height)
-        self.options = EncodeOptions(crf=crf, preset=Preset(preset), tune=Tune(tune), keyint=keyint)
+        self.options = EncodeOptions(
+            crf=crf, preset=Preset(preset), tune=Tune(tune), keyint=keyint, low_delay=low_delay
+        )
         self._settings = settings or Settings.read(license_path=license)
         self._rate = Fraction(rate)
         self._size = (width, height)
@@ -127,20 +135,31 @@ class Encoder:
         self.close()
 
     def encode(self, frame: av.VideoFrame | Picture) -> list[Packet]:
-        """Code one frame and return the packets that are ready."""
+        """Take one frame and return the packets that are ready; most frames wait for those that follow."""
         picture = frame if isinstance(frame, Picture) else to_picture(frame)
         coded = self._coder.encode(picture)
         for plane in (picture.luma, picture.cb, picture.cr):
             self._source_digest.update(plane.data)
-        self._coded_digest.update(coded.data)
-        self._psnr_sum += psnr(picture, coded.picture)
-        index, self._frame_count = self._frame_count, self._frame_count + 1
-        self._key_frame_count += coded.is_key
-        self._payload_bytes += len(coded.data)
-        return [Packet(data=coded.data, pts=index, dts=index, is_keyframe=coded.is_key)]
+        return [self._packet(frame) for frame in coded]
+
+    def flush(self) -> list[Packet]:
+        """Code the frames that still wait, and return their packets. Call it once, before `close`."""
+        return [self._packet(frame) for frame in self._coder.flush()]
+
+    def _packet(self, frame: CodedFrame) -> Packet:
+        self._coded_digest.update(frame.data)
+        self._psnr_sum += psnr(frame.source, frame.picture)
+        dts, self._frame_count = self._frame_count - self._coder.delay, self._frame_count + 1
+        self._key_frame_count += frame.is_key
+        self._payload_bytes += len(frame.data)
+        return Packet(data=frame.data, pts=frame.index, dts=dts, is_keyframe=frame.is_key)
 
     def close(self) -> EncodeSummary | None:
-        """Record the usage durably and release everything; None if nothing was encoded. Again is harmless."""
+        """
+        Record the usage durably and release everything; None if nothing was encoded. Again is harmless.
+
+        Frames that still wait are dropped: `flush` first.
+        """
         resources, self._resources = self._resources, ExitStack()
         with resources:
             if self._summary is None and self._frame_count:
@@ -190,22 +209,29 @@ class Encoder:
 
 class Decoder:
     """
-    Decodes packets in order, from any key frame on. Needs no license, no network and no state folder.
+    Decodes packets in coding order, from any key frame on, to frames in display order.
+
+    Needs no license, no network and no state folder.
 
     >>> decoder = narrows.Decoder()
-    >>> frames = [decoder.decode(packet) for packet in packets]
+    >>> frames = [frame for packet in packets for frame in decoder.decode(packet)]
     """
 
     def __init__(self) -> None:
         self._coder = FrameDecoder()
 
-    def decode(self, packet: Packet | bytes) -> av.VideoFrame:
-        """Decode one packet to a yuv420p frame; raises BitstreamError when it is damaged."""
-        return to_frame(self.decode_picture(packet))
+    def decode(self, packet: Packet | bytes) -> list[av.VideoFrame]:
+        """Decode one packet to the yuv420p frames that can be shown now; raises BitstreamError when it is damaged."""
+        return [to_frame(picture) for picture in self.decode_pictures(packet)]
 
-    def decode_picture(self, packet: Packet | bytes) -> Picture:
-        """Decode one packet to its planes."""
+    def decode_pictures(self, packet: Packet | bytes) -> list[Picture]:
+        """Decode one packet to the planes of the frames that can be shown now, in order."""
         return self._coder.decode(packet.data if isinstance(packet, Packet) else packet)
+
+    def finish(self) -> None:
+        """Check that every decoded frame was shown; raises CorruptBitstream when some before it are missing."""
+        if not self._coder.is_complete:
+            raise CorruptBitstream("the stream ends before all frames of its last group are there", byte_offset=0)
 
     @property
     def header(self) -> StreamHeader:

@@ -120,13 +120,6 @@ class Source:
                 first = shown if first is None else first
                 yield TimedPicture(to_picture(frame), Fraction(shown - first))
 
-    @property
-    def start(self) -> Fraction:
-        """Where the video starts, in the time that the audio's packets use."""
-        if self._stream.start_time is None or self._stream.time_base is None:
-            return Fraction(0)
-        return self._stream.start_time * self._stream.time_base
-
 
 class PacketTarget:
     """
@@ -172,15 +165,16 @@ class PacketTarget:
 
         return packets(self._source)
 
-    def write(self, data: bytes, *, time: Fraction, is_key: bool) -> None:
+    def write(self, data: bytes, *, shown: Fraction, coded: Fraction, is_key: bool) -> None:
+        """Write the next packet in coding order; *shown* is its own time, *coded* never decreases and is no later."""
         packet = av.Packet(data)
-        packet.pts = packet.dts = round(time / self._time_base)
+        packet.pts, packet.dts = round(shown / self._time_base), round(coded / self._time_base)
         packet.time_base = self._time_base
         packet.is_keyframe = is_key
         packet.stream = self._video
         with translated(f"can't write {self._path}"):
             self._container.mux(packet)
-            self._write_audio(until=time)
+            self._write_audio(until=coded)
 
     def _write_audio(self, until: Fraction | None) -> None:
         for packet in self._audio:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from narrows.codec.condition import DISTANCE_MAX, QUALITY_MAX, Condition
 from narrows.codec.entropy_model import ScaleNetwork
 from narrows.codec.integer import (
     ACTIVATION_MAX,
@@ -13,7 +14,6 @@ from narrows.codec.integer import (
     IntegerConv,
     activate,
     magnitudes,
-    quality_planes,
     scale_index,
 )
 from narrows.codec.weights import shipped_model
@@ -71,19 +71,28 @@ def test_magnitudes_saturate() -> None:
     assert magnitudes(torch.tensor([0.0, -1.0, 3.0, 400.0])).tolist() == [0, 8, 24, 255]
 
 
+def test_the_planes_of_every_condition_are_unsigned_bytes() -> None:
+    for quality in (0, 63, QUALITY_MAX):
+        for distance in range(DISTANCE_MAX + 1):
+            condition = Condition.of_frame(quality, visual=True, distance=distance, is_between=True, kin_quality=126)
+            planes = condition.planes(2, 3)
+            assert torch.equal(planes, planes.round())
+            assert 0 <= float(planes.min()) <= float(planes.max()) <= ACTIVATION_MAX
+
+
 def test_the_scales_of_the_shipped_model_are_integers_on_any_number_of_threads() -> None:
     scales: ScaleNetwork = shipped_model().networks.inter.entropy.scales
     torch.manual_seed(0)
     hyper = torch.randint(-6, 7, (1, 32, 3, 4)).float()
     previous = torch.randint(-9, 10, (1, 256, 12, 16)).float()
-    quality = quality_planes(torch.full((1, 1, 1, 1), 60.0), 12, 16)
+    planes = Condition.of_frame(60, visual=True, distance=3, is_between=True, kin_quality=51).planes(12, 16)
     found = []
     before = torch.get_num_threads()
     for threads in (1, 2):
         torch.set_num_threads(threads)
         with torch.no_grad():
-            features = scales.features(hyper, quality, previous)
-            found.append((scales.first_pass(features, quality), scales.second_pass(features, quality, previous)))
+            features = scales.features(hyper, planes, previous)
+            found.append((scales.first_pass(features, planes), scales.second_pass(features, planes, previous)))
     torch.set_num_threads(before)
 
     for one, two in zip(*found, strict=True):

@@ -9,18 +9,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from narrows.codec.model import QUALITY_MAX, Model
+from narrows.codec.condition import QUALITY_MAX
+from narrows.codec.entropy_model import RateEstimate
+from narrows.codec.group import places
+from narrows.codec.hints import fine_search
+from narrows.codec.model import Model
+from narrows.codec.reference import Reference
 from narrows.codec.weights import load_weights
 from torch import Tensor, nn
-from training.chain import Chain
+from training.chain import Chain, flow_between, path
 from training.examples import Examples
 from training.export import export
-from training.losses import LAMBDA_HIGHEST, LAMBDA_LOWEST, distortion, trade_off
+from training.losses import LAMBDA_HIGHEST, LAMBDA_LOWEST, distortion, squared_error, structural_error, trade_off
 from training.manifest import SHARE_MAX, Material, read_manifest
 from training.optimizer import Optimizer, orthogonalise
 from training.prepare import quotas
-from training.sequences import CROP, SEQUENCE_FRAMES, clip_sequences, sequence_hints
-from training.train import intra_step, joint_step, motion_step
+from training.sequences import CROP, SEQUENCE_FRAMES, clip_sequences
+from training.steps import intra_step, joint_step, motion_step
 
 from ..builders import a_clip_of, a_picture
 
@@ -41,7 +46,6 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Examples:
     material = Material(path=clip, kind="video", source="here", license="CC0-1.0")
     sequences = np.stack(list(clip_sequences(material, 2, np.random.default_rng(0))))
     np.save(folder / "sequences.npy", sequences)
-    np.save(folder / "hints.npy", np.stack([sequence_hints(s) for s in sequences]))
     return Examples(folder)
 
 
@@ -67,19 +71,20 @@ def test_no_origin_gives_more_than_its_share() -> None:
 
 
 def test_the_hints_of_a_pan_are_the_pan(examples: Examples) -> None:
-    _, _, hints = examples.sequence(0, 0, 3)
+    batch = examples.draw(1, 3, np.random.default_rng(1))
 
-    assert hints.shape == (2, 2, CROP // 4, CROP // 4)
-    speed = float(hints[:, 0].median())
-    assert abs(speed) == pytest.approx(2, abs=0.6) or abs(speed) == pytest.approx(4, abs=1.0)
+    hints = flow_between(batch, 2, 0, fine_search())
+
+    assert hints.shape == (1, 2, CROP // 4, CROP // 4)
+    speed = max(abs(float(component.median())) for component in hints[0]) / 2
+    assert speed == pytest.approx(2, abs=0.6) or speed == pytest.approx(4, abs=1.0)
 
 
-def test_a_draw_is_cut_to_size_and_hints_follow_the_flips(examples: Examples) -> None:
+def test_a_draw_is_cut_to_size(examples: Examples) -> None:
     batch = examples.draw(3, 4, np.random.default_rng(1), crop=128)
 
     assert batch.luma.shape == (3, 4, 1, 128, 128)
     assert batch.chroma.shape == (3, 4, 2, 64, 64)
-    assert batch.hints.shape == (3, 3, 2, 32, 32)
     assert batch.latent_size == (8, 8)
 
 
@@ -89,14 +94,27 @@ def test_lambda_is_spaced_in_log_between_its_ends() -> None:
     assert ends.tolist() == pytest.approx([LAMBDA_LOWEST, (LAMBDA_LOWEST * LAMBDA_HIGHEST) ** 0.5, LAMBDA_HIGHEST])
 
 
-def test_distortion_weighs_luma_and_chroma_six_to_one_to_one() -> None:
+def test_squared_error_weighs_luma_and_chroma_six_to_one_to_one() -> None:
     target = torch.zeros(1, 96, 2, 2)
     luma, chroma = target.clone(), target.clone()
     luma[:, :64] = 1
     chroma[:, 64:80] = 1
 
-    assert float(distortion(luma, target)) == pytest.approx(6 / 8)
-    assert float(distortion(chroma, target)) == pytest.approx(1 / 8)
+    assert float(squared_error(luma, target)) == pytest.approx(6 / 8)
+    assert float(squared_error(chroma, target)) == pytest.approx(1 / 8)
+
+
+def test_the_visual_tune_minds_structure_and_fidelity_does_not_know_it() -> None:
+    random = torch.Generator().manual_seed(1)
+    target = (torch.rand(2, 96, 24, 24, generator=random) - 0.5) / 4
+    brighter, noisy = target + 0.05, target + 0.05 * torch.sign(torch.randn(target.shape, generator=random))
+    tunes = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1)
+
+    plain, visual = distortion(brighter, target, tunes) / distortion(noisy, target, tunes)
+
+    assert float(plain) == pytest.approx(1, rel=1e-4)
+    assert float(visual) < 0.5
+    assert float(structural_error(target, target).abs().max()) < 1e-5
 
 
 def test_orthogonalising_brings_singular_values_near_one() -> None:
@@ -108,12 +126,16 @@ def test_orthogonalising_brings_singular_values_near_one() -> None:
 def test_a_few_steps_of_each_stage_lower_its_loss(examples: Examples) -> None:
     torch.manual_seed(0)
     model = Model()
-    batch = examples.draw(1, 3, np.random.default_rng(2), crop=64)
-    quality = torch.full((1, 1, 1, 1), 60.0)
+    batch = examples.draw(2, SEQUENCE_FRAMES, np.random.default_rng(2), crop=64)
+    quality, visual = torch.full((2, 1, 1, 1), 60.0), torch.tensor([0.0, 1.0]).view(2, 1, 1, 1)
+
+    def random() -> np.random.Generator:
+        return np.random.default_rng(5)
+
     stages: dict[str, tuple[nn.Module, Callable[[], Tensor]]] = {
-        "intra": (model.intra, lambda: intra_step(model, batch, quality)[0]),
-        "motion": (model.inter.motion, lambda: motion_step(model, batch, quality)[0]),
-        "joint": (model, lambda: joint_step(model, Chain(batch, quality, 0), 2)[0]),
+        "intra": (model.intra, lambda: intra_step(model, batch, quality, visual)[0]),
+        "motion": (model.inter.motion, lambda: motion_step(model, batch, quality, random())[0]),
+        "joint": (model, lambda: joint_step(model, Chain(batch, quality, visual), random())[0]),
     }
     for name, (trained, loss_of) in stages.items():
         optimizer = Optimizer([trained], 1e-3)
@@ -138,30 +160,52 @@ def test_exported_weights_load_with_their_tables(tmp_path: Path) -> None:
     assert len(loaded.tables.models) == 64
 
 
-def test_a_chain_plays_to_and_fro_and_its_hints_point_back(examples: Examples) -> None:
-    batch = examples.draw(1, 3, np.random.default_rng(3))
-    chain = Chain(batch, torch.full((1, 1, 1, 1), 60.0), phase=0)
+def a_reference(chain: Chain) -> Reference:
+    """The current frame, coded by networks that learned nothing."""
+    condition = chain.condition(chain.quality_index, None, None)
+    intra = Model().intra
+    latents = intra.analyse(chain.planes(0), condition)
+    return intra.code(latents, RateEstimate(), condition=condition, size=chain.batch.latent_size)
 
-    shown, speeds = [chain.planes()], []
-    for _ in range(4):
-        hints = chain.advance()
-        speeds.append(hints.flatten(2).median(-1).values.flatten())
-        shown.append(chain.planes())
 
-    assert torch.equal(shown[1], shown[3])
-    assert torch.equal(shown[0], shown[4])
-    assert torch.allclose(speeds[0], -speeds[3], atol=0.6)
-    assert speeds[0].abs().max() > 1
+@pytest.mark.parametrize("span", [1, 2, 4, 8])
+def test_a_path_stands_for_every_frame_of_its_group(span: int) -> None:
+    legs = path(span, np.random.default_rng(span))
+
+    assert sum(leg.weight for leg in legs) == span
+    assert [leg.place.depth for leg in legs] == list(range(len(legs)))
+    assert {leg.place for leg in legs} <= set(places(span))
+
+
+def test_a_chain_plays_to_and_fro_and_its_hints_lead_to_the_references(examples: Examples) -> None:
+    batch = examples.draw(1, SEQUENCE_FRAMES, np.random.default_rng(3))
+    chain = Chain(batch, torch.full((1, 1, 1, 1), 60.0), torch.zeros(1, 1, 1, 1))
+    group = places(4)
+    forward = [chain.hints(place) for place in group]
+    start, end = chain.planes(0), chain.planes(4)
+    speeds = [(place, hints[0].flatten(2).median(-1).values[0, 0]) for place, hints in zip(group, forward, strict=True)]
+
+    assert chain.fit(8) == 8
+    chain.keep(a_reference(chain), 4)
+    assert torch.equal(chain.planes(0), end)
+    assert chain.fit(8) == 4
+    chain.keep(a_reference(chain), 4)
+    assert chain.fit(8) == 8
+    assert torch.equal(chain.planes(8), start)
+    per_frame = [float(speed) / place.offsets[0] for place, speed in speeds]
+    assert max(per_frame) - min(per_frame) < 0.6
+    assert abs(per_frame[0]) > 1
 
 
 def test_a_chain_continues_from_what_the_step_before_left(examples: Examples) -> None:
-    model = Model()
-    chain = Chain(examples.draw(1, 3, np.random.default_rng(3), crop=64), torch.full((1, 1, 1, 1), 60.0), phase=0)
+    model, random = Model(), np.random.default_rng(0)
+    batch = examples.draw(1, SEQUENCE_FRAMES, np.random.default_rng(3), crop=64)
+    chain = Chain(batch, torch.full((1, 1, 1, 1), 60.0), torch.zeros(1, 1, 1, 1))
 
-    _, first = joint_step(model, chain, 1)
-    _, second = joint_step(model, chain, 1)
+    _, first = joint_step(model, chain, random)
+    _, second = joint_step(model, chain, random)
 
     assert "bpp_intra" in first
     assert "bpp_intra" not in second
-    assert chain.reference is not None
-    assert not chain.reference.luma.requires_grad
+    assert chain.anchor is not None
+    assert not chain.anchor.luma.requires_grad

@@ -3,31 +3,38 @@ The bytes of a stream: a header in front of each key frame, and one self-checkin
 
     configuration   header | frame count u32 | crc32 u32                    (once, in the container)
     header   "NRWS" | version u8 | flags u8 | width u16 | height u16 | model id 16 bytes | crc32 u32
-    packet   type u8 | quality u8 | [header, if key] | stream count u8 | stream length u32 each | streams | crc32 u32
+    packet   type u8 | tune u8 | quality u8 | position u16 | [header, if key | references u16 u16, if inter]
+             | stream count u8 | stream length u32 each | streams | crc32 u32
 
-Integers are big-endian. The CRC of a packet covers everything before it and is seeded with the CRC of the packet that
-it predicts from, so that a lost or exchanged packet is noticed as well. Normative text: `docs/reference/bitstream.md`.
+Integers are big-endian. Packets come in coding order; *position* is the order of display, counted from the key frame.
+The CRC of a packet covers everything before it and is seeded with those of the packets that it predicts from, so that a
+lost or exchanged packet is noticed as well. Normative text: `docs/reference/bitstream.md`.
 """
 
 from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
-from narrows.codec.model import QUALITY_MAX
+from narrows.codec.condition import DISTANCE_MAX, QUALITY_MAX
 from narrows.errors import CorruptBitstream, NotABitstream, UnsupportedBitstream
 from narrows.options import SIDE_MAX, SIDE_MIN
 
 MAGIC = b"NRWS"
-VERSION = 1
+VERSION = 0
+"""Until the networks have their final shape, version 0 may change with every release."""
 MODEL_ID_BYTES = 16
 _HEADER = struct.Struct(f">4sBBHH{MODEL_ID_BYTES}s")
 HEADER_BYTES = _HEADER.size + 4
 CONFIGURATION_BYTES = HEADER_BYTES + 8
 STREAM_COUNT_MAX = 4
 PACKET_BYTES_MAX = 1 << 28
+POSITION_MAX = (1 << 16) - 1
+_FRAME = struct.Struct(">BBBH")
+_REFERENCES = struct.Struct(">HH")
 _FLAG_DEVELOPMENT = 1
 
 
@@ -96,63 +103,112 @@ class Configuration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FramePacket:
-    """One coded frame: *header* stands in key frames only; *streams* are entropy-coded independently."""
+    """
+    One coded frame. *streams* are entropy-coded independently.
+
+    *position* counts displayed frames from the key frame. *header* stands in key frames only, *references* (positions)
+    in all others; a frame with the same reference twice predicts from one.
+    """
 
     type: FrameType
+    is_visual: bool
     quality_index: int
-    header: StreamHeader | None
+    position: int
     streams: tuple[bytes, ...]
+    header: StreamHeader | None = None
+    references: tuple[int, int] | None = None
 
     @property
     def is_key(self) -> bool:
         return self.type is FrameType.INTRA
 
-    def to_bytes(self, previous_crc: int) -> tuple[bytes, int]:
-        """Serialise; returns the packet and its CRC. *previous_crc* is that of the reference's packet, 0 for a key."""
-        parts = [bytes([self.type, self.quality_index])]
+    def to_bytes(self, seed: int) -> tuple[bytes, int]:
+        """Serialise; returns the packet and its CRC. *seed* is `crc_seed` of the references' packets."""
+        parts = [_FRAME.pack(self.type, self.is_visual, self.quality_index, self.position)]
         if self.header is not None:
             parts.append(self.header.to_bytes())
+        if self.references is not None:
+            parts.append(_REFERENCES.pack(*self.references))
         parts.append(bytes([len(self.streams)]))
         parts += [struct.pack(">I", len(s)) for s in self.streams]
         parts += self.streams
         body = b"".join(parts)
-        crc = zlib.crc32(body, previous_crc)
+        crc = zlib.crc32(body, seed)
         return body + struct.pack(">I", crc), crc
 
     @classmethod
-    def from_bytes(cls, data: bytes, previous_crc: int) -> tuple[FramePacket, int]:
-        """Parse and check one packet; returns it with its CRC."""
+    def from_bytes(cls, data: bytes, crcs: Mapping[int, int]) -> tuple[FramePacket, int]:
+        """
+        Parse and check one packet; returns it with its CRC. *crcs* are those of the decoded packets by position.
+
+        Everything that decides how much memory a frame takes is checked here.
+        """
         if len(data) > PACKET_BYTES_MAX:
             raise CorruptBitstream(f"a packet of {len(data)} bytes is above the limit", byte_offset=0)
-        if len(data) < 7:
+        if len(data) < _FRAME.size + 5:
             raise CorruptBitstream("the packet is cut off", byte_offset=len(data))
         if data[0] not in (FrameType.INTRA, FrameType.INTER):
             raise NotABitstream(f"this is not a Narrows packet: unknown frame type {data[0]:#04x}")
-        frame_type, quality_index, position = FrameType(data[0]), data[1], 2
-        header = None
-        if frame_type is FrameType.INTRA:
-            header = StreamHeader.from_bytes(data[position:], byte_offset=position)
-            position += HEADER_BYTES
-            previous_crc = 0
+        kind, tune, quality_index, position = _FRAME.unpack_from(data)
+        at = _FRAME.size
+        header = references = None
+        seed = 0
+        if kind == FrameType.INTRA:
+            header = StreamHeader.from_bytes(data[at:], byte_offset=at)
+            at += HEADER_BYTES
+        else:
+            references = _REFERENCES.unpack_from(data, at)
+            at += _REFERENCES.size
+            if not all(r in crcs for r in references):
+                raise CorruptBitstream("an inter frame without the frames it predicts from", byte_offset=at)
+            seed = crc_seed(crcs[references[0]], crcs[references[1]])
         (crc,) = struct.unpack(">I", data[-4:])
-        if zlib.crc32(data[:-4], previous_crc) != crc:
+        if zlib.crc32(data[:-4], seed) != crc:
             raise CorruptBitstream(
-                "the packet fails its CRC: it is damaged, or the packet before it is missing", byte_offset=0
+                "the packet fails its CRC: it is damaged, or one that it predicts from is missing", byte_offset=0
             )
-        if quality_index > QUALITY_MAX:
-            raise CorruptBitstream(f"the quality index {quality_index} is above {QUALITY_MAX}", byte_offset=1)
-        if position >= len(data) - 4:
-            raise CorruptBitstream("the packet is cut off", byte_offset=len(data))
-        count = data[position]
-        position += 1
-        end = position + 4 * count
-        if not 1 <= count <= STREAM_COUNT_MAX or end > len(data) - 4:
-            raise CorruptBitstream(f"a packet can't hold {count} streams here", byte_offset=position - 1)
-        lengths = struct.unpack(f">{count}I", data[position:end])
-        if end + sum(lengths) + 4 != len(data):
-            raise CorruptBitstream("the stream lengths do not add up to the packet", byte_offset=position)
-        streams = []
-        for length in lengths:
-            streams.append(data[end : end + length])
-            end += length
-        return cls(type=frame_type, quality_index=quality_index, header=header, streams=tuple(streams)), crc
+        if tune > 1 or quality_index > QUALITY_MAX:
+            raise CorruptBitstream(f"tune {tune} or quality index {quality_index} is above its limit", byte_offset=1)
+        if position != 0 if references is None else not _is_placed(position, references):
+            raise CorruptBitstream(f"a frame can't stand at {position} and predict from {references}", byte_offset=3)
+        return (
+            cls(
+                type=FrameType(kind),
+                is_visual=bool(tune),
+                quality_index=quality_index,
+                position=position,
+                header=header,
+                references=references,
+                streams=_read_streams(data, at),
+            ),
+            crc,
+        )
+
+
+def crc_seed(first: int, second: int) -> int:
+    """What a packet's CRC continues from: those of its references' packets."""
+    return zlib.crc32(struct.pack(">I", second), first)
+
+
+def _is_placed(position: int, references: tuple[int, int]) -> bool:
+    first, second = references
+    is_anchor = first == second < position <= first + DISTANCE_MAX
+    return is_anchor or first < position < second <= first + DISTANCE_MAX
+
+
+def _read_streams(data: bytes, at: int) -> tuple[bytes, ...]:
+    """The streams that begin with their count at *at* and end before the CRC."""
+    if at >= len(data) - 4:
+        raise CorruptBitstream("the packet is cut off", byte_offset=len(data))
+    count = data[at]
+    start = at + 1 + 4 * count
+    if not 1 <= count <= STREAM_COUNT_MAX or start > len(data) - 4:
+        raise CorruptBitstream(f"a packet can't hold {count} streams here", byte_offset=at)
+    lengths = struct.unpack_from(f">{count}I", data, at + 1)
+    if start + sum(lengths) + 4 != len(data):
+        raise CorruptBitstream("the stream lengths do not add up to the packet", byte_offset=at + 1)
+    streams = []
+    for length in lengths:
+        streams.append(data[start : start + length])
+        start += length
+    return tuple(streams)

@@ -1,4 +1,4 @@
-"""Pictures to packets and back: the state that goes from one frame to the next, and nothing of files or licenses."""
+"""Pictures to packets and back: the references that are kept, and nothing of files or licenses."""
 
 from __future__ import annotations
 
@@ -8,43 +8,77 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from narrows.codec.bitstream import FramePacket, FrameType, StreamHeader
+from narrows.codec.bitstream import FramePacket, FrameType, StreamHeader, crc_seed
+from narrows.codec.condition import Condition
+from narrows.codec.group import Place, depth_of, places
 from narrows.codec.hints import FlowHints
 from narrows.codec.layers import PICTURE_MULTIPLE
-from narrows.codec.model import Reference
+from narrows.codec.lookahead import SPAN, Group, Lookahead, Seen
+from narrows.codec.model import Neighbours
 from narrows.codec.range_coder import StreamReader, StreamWriter
-from narrows.codec.rate_control import ERROR_PRICE, quality_index
+from narrows.codec.rate_control import ERROR_PRICES, quality_index
+from narrows.codec.reference import Reference
 from narrows.codec.weights import LoadedModel, require_model
 from narrows.errors import CorruptBitstream
-from narrows.options import EncodeOptions
+from narrows.options import EncodeOptions, Tune
 from narrows.picture import Picture
-
-_THUMBNAIL_DIVISOR = 16
-_SCENE_CUT_LEVELS = 28.0
-"""Mean change of the 16×16 averages above which nothing of the last frame is worth keeping."""
 
 
 def _latent_size(width: int, height: int) -> tuple[int, int]:
     return -(-height // PICTURE_MULTIPLE), -(-width // PICTURE_MULTIPLE)
 
 
-def _thumbnail(luma: NDArray[np.uint8]) -> NDArray[np.float64]:
-    n = _THUMBNAIL_DIVISOR
-    means: NDArray[np.float64] = luma.reshape(luma.shape[0] // n, n, luma.shape[1] // n, n).mean((1, 3))
-    return means
-
-
 @dataclass(frozen=True, slots=True)
 class CodedFrame:
-    """A packet's bytes and what the decoder will make of them."""
+    """
+    A packet's bytes and what the decoder will make of them.
+
+    *index* counts displayed frames from the first; packets come in coding order.
+    """
 
     data: bytes
     is_key: bool
+    index: int
+    source: Picture
     picture: Picture
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A coded frame that others may predict from; *order* counts packets, *crc* is its packet's."""
+
+    position: int
+    order: int
+    reference: Reference
+    quality_index: int
+    crc: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """What an inter frame is coded in: the same for encoder and decoder, from what the packet says."""
+
+    neighbours: Neighbours
+    condition: Condition
+    crc_seed: int
+
+    @classmethod
+    def of(cls, position: int, first: _Kept, second: _Kept, *, quality_index: int, is_visual: bool) -> _Setting:
+        kin = max(first, second, key=lambda kept: kept.order)
+        offsets = first.position - position, second.position - position
+        condition = Condition.of_frame(
+            quality_index,
+            visual=is_visual,
+            distance=min(abs(offset) for offset in offsets),
+            is_between=first is not second,
+            kin_quality=kin.quality_index,
+        )
+        neighbours = Neighbours(first.reference, second.reference, offsets, kin.reference)
+        return cls(neighbours, condition, crc_seed(first.crc, second.crc))
+
+
 class FrameEncoder:
-    """Codes pictures of one size in display order; each key frame starts a closed group."""
+    """Codes pictures of one size, given in display order; each key frame starts a closed group of pictures."""
 
     def __init__(
         self, width: int, height: int, *, model: LoadedModel, options: EncodeOptions, is_development: bool
@@ -54,108 +88,196 @@ class FrameEncoder:
         self._header = StreamHeader(width=width, height=height, model_id=model.model_id, is_development=is_development)
         self._size = _latent_size(width, height)
         self._hints = FlowHints(options.preset)
-        self._reference: Reference | None = None
-        self._crc = 0
-        self._last_luma: NDArray[np.uint8] | None = None
-        self._since_key = 0
+        span = 1 if options.low_delay else SPAN
+        self._lookahead = Lookahead(keyint=options.keyint, span=span)
+        self.delay = depth_of(span)
+        """Frames by which coding may run ahead of display."""
+        self._anchor: _Kept | None = None
+        self._anchor_luma: NDArray[np.uint8] | None = None
+        self._anchor_index = -1
+        self._order = 0
 
-    @torch.inference_mode()
-    def encode(self, picture: Picture) -> CodedFrame:
-        """Code one picture; raises ValueError when its size is not the stream's."""
+    def encode(self, picture: Picture) -> list[CodedFrame]:
+        """Take one picture and code what is certain; raises ValueError when its size is not the stream's."""
         if (picture.width, picture.height) != (self._header.width, self._header.height):
             raise ValueError(
                 f"a picture of {picture.width}×{picture.height} "
                 f"in a stream of {self._header.width}×{self._header.height}"
             )
-        luma = picture.padded_luma()
-        packet, reference = (
-            self._encode_inter(picture, luma) if self._continues_group(luma) else self._encode_intra(picture)
-        )
-        self._since_key = 1 if packet.is_key else self._since_key + 1
-        self._reference, self._last_luma = reference, luma
-        data, self._crc = packet.to_bytes(0 if packet.is_key else self._crc)
-        decoded = Picture.from_reference(reference.luma, reference.chroma, picture.width, picture.height)
-        return CodedFrame(data=data, is_key=packet.is_key, picture=decoded)
+        return [frame for group in self._lookahead.push(picture) for frame in self._encode_group(group)]
 
-    def _continues_group(self, luma: NDArray[np.uint8]) -> bool:
-        if self._last_luma is None or self._since_key >= self._options.keyint:
-            return False
-        change = np.abs(_thumbnail(luma) - _thumbnail(self._last_luma)).mean()
-        return bool(change < _SCENE_CUT_LEVELS)
+    def flush(self) -> list[CodedFrame]:
+        """Code the pictures that still wait for others."""
+        return [frame for group in self._lookahead.flush() for frame in self._encode_group(group)]
 
-    def _latent_writer(self) -> StreamWriter:
-        return StreamWriter(self._model.tables, error_price=ERROR_PRICE)
+    @torch.inference_mode()
+    def _encode_group(self, group: Group) -> list[CodedFrame]:
+        if group.is_key:
+            (seen,) = group.pictures
+            frame, self._anchor = self._encode_key(seen)
+            self._anchor_luma, self._anchor_index = seen.luma, frame.index
+            return [frame]
+        assert self._anchor is not None and self._anchor_luma is not None
+        lumas = [self._anchor_luma, *(seen.luma for seen in group.pictures)]
+        kept = {0: self._anchor}
+        frames = []
+        for place in places(len(group.pictures)):
+            frame, kept[place.position] = self._encode_inter(
+                group.pictures[place.position - 1], place, kept, self._flows(place, lumas)
+            )
+            frames.append(frame)
+        span = len(group.pictures)
+        self._anchor, self._anchor_luma = kept[span], lumas[span]
+        self._anchor_index += span
+        return frames
 
-    def _encode_intra(self, picture: Picture) -> tuple[FramePacket, Reference]:
-        quality = quality_index(self._options.crf, 0)
-        index = torch.full((1, 1, 1, 1), float(quality))
+    def _flows(self, place: Place, lumas: list[NDArray[np.uint8]]) -> tuple[torch.Tensor, torch.Tensor]:
+        first = self._hints.between(lumas[place.position], lumas[place.first])
+        if place.second == place.first:
+            return first, first
+        return first, self._hints.between(lumas[place.position], lumas[place.second])
+
+    def _encode_key(self, seen: Seen) -> tuple[CodedFrame, _Kept]:
+        quality = quality_index(self._options.crf, None)
+        condition = Condition.of_frame(quality, visual=self._is_visual)
         intra = self._model.networks.intra
-        writer = self._latent_writer()
-        latents = intra.analyse(picture.to_planes(), index)
-        reference = intra.code(latents, writer, quality_index=index, size=self._size)
+        writer = StreamWriter(self._model.tables, error_price=ERROR_PRICES[0])
+        latents = intra.analyse(seen.picture.to_planes(), condition)
+        reference = intra.code(latents, writer, condition=condition, size=self._size)
         packet = FramePacket(
-            type=FrameType.INTRA, quality_index=quality, header=self._header, streams=(writer.to_bytes(),)
+            type=FrameType.INTRA,
+            is_visual=self._is_visual,
+            quality_index=quality,
+            position=0,
+            header=self._header,
+            streams=(writer.to_bytes(),),
         )
-        return packet, reference
+        return self._finished(packet, seen, reference, seed=0, index=self._anchor_index + 1)
 
-    def _encode_inter(self, picture: Picture, luma: NDArray[np.uint8]) -> tuple[FramePacket, Reference]:
-        assert self._reference is not None and self._last_luma is not None
-        quality = quality_index(self._options.crf, self._since_key)
-        index = torch.full((1, 1, 1, 1), float(quality))
-        inter, before, planes = self._model.networks.inter, self._reference, picture.to_planes()
-        hint = self._hints.between(luma, self._last_luma)
-        motion_writer, writer = StreamWriter(self._model.tables), self._latent_writer()
-        motion = inter.analyse_motion(planes, before, hint, index)
-        prediction = inter.predict(motion, before, motion_writer, quality_index=index, size=self._size)
-        latents = inter.analyse(planes, prediction, index)
-        reference = inter.code(latents, prediction, before, writer, quality_index=index, size=self._size)
-        streams = (motion_writer.to_bytes(), writer.to_bytes())
-        return FramePacket(type=FrameType.INTER, quality_index=quality, header=None, streams=streams), reference
+    def _encode_inter(
+        self, seen: Seen, place: Place, kept: dict[int, _Kept], hints: tuple[torch.Tensor, torch.Tensor]
+    ) -> tuple[CodedFrame, _Kept]:
+        position = kept[0].position + place.position
+        quality = quality_index(self._options.crf, place.depth)
+        first, second = kept[place.first], kept[place.second]
+        setting = _Setting.of(position, first, second, quality_index=quality, is_visual=self._is_visual)
+        neighbours, condition, size = setting.neighbours, setting.condition, self._size
+        inter, planes = self._model.networks.inter, seen.picture.to_planes()
+        motion_writer = StreamWriter(self._model.tables)
+        writer = StreamWriter(self._model.tables, error_price=ERROR_PRICES[place.depth])
+        motion = inter.analyse_motion(planes, neighbours, hints, condition)
+        prediction = inter.predict(motion, neighbours, motion_writer, condition=condition, size=size)
+        latents = inter.analyse(planes, prediction, condition)
+        reference = inter.code(latents, prediction, neighbours, writer, condition=condition, size=size)
+        packet = FramePacket(
+            type=FrameType.INTER,
+            is_visual=self._is_visual,
+            quality_index=quality,
+            position=position,
+            references=(first.position, second.position),
+            streams=(motion_writer.to_bytes(), writer.to_bytes()),
+        )
+        index = self._anchor_index + place.position
+        return self._finished(packet, seen, reference, seed=setting.crc_seed, index=index)
+
+    @property
+    def _is_visual(self) -> bool:
+        return self._options.tune is Tune.VISUAL
+
+    def _finished(
+        self, packet: FramePacket, seen: Seen, reference: Reference, *, seed: int, index: int
+    ) -> tuple[CodedFrame, _Kept]:
+        data, crc = packet.to_bytes(seed)
+        decoded = Picture.from_reference(reference.luma, reference.chroma, self._header.width, self._header.height)
+        frame = CodedFrame(data=data, is_key=packet.is_key, index=index, source=seen.picture, picture=decoded)
+        self._order += 1
+        return frame, _Kept(packet.position, self._order, reference, packet.quality_index, crc)
 
 
 class FrameDecoder:
-    """Decodes packets in order; may start at any key frame."""
+    """Decodes packets in coding order and gives pictures in display order; may start at any key frame."""
 
     def __init__(self) -> None:
         self._model: LoadedModel | None = None
         self._header: StreamHeader | None = None
-        self._reference: Reference | None = None
-        self._crc = 0
+        self._kept: dict[int, _Kept] = {}
+        self._order = 0
+        self._hidden: dict[int, Picture] = {}
+        self._shown = 0
 
     @property
     def header(self) -> StreamHeader | None:
         """Of the last key frame, None before the first."""
         return self._header
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether every decoded picture could be shown: nothing before it is missing."""
+        return not self._hidden
+
     @torch.inference_mode()
-    def decode(self, data: bytes) -> Picture:
-        """Decode one packet; raises BitstreamError when it is damaged or nothing precedes it."""
-        packet, crc = FramePacket.from_bytes(data, self._crc)
+    def decode(self, data: bytes) -> list[Picture]:
+        """
+        Decode one packet; returns the pictures that can be shown now, in order.
+
+        Raises BitstreamError when it is damaged, or what it predicts from is not there.
+        """
+        packet, crc = FramePacket.from_bytes(data, {k.position: k.crc for k in self._kept.values()})
+        self._check_order(packet)
         if packet.header is not None:
             self._model, self._header = require_model(packet.header.model_id), packet.header
         if self._model is None or self._header is None:
             raise CorruptBitstream("the stream does not start with a key frame", byte_offset=0)
         if len(packet.streams) != (1 if packet.is_key else 2):
             raise CorruptBitstream(f"{len(packet.streams)} streams do not make a frame", byte_offset=2)
-        self._reference = self._decode_intra(packet) if packet.is_key else self._decode_inter(packet)
-        self._crc = crc
-        width, height = self._header.width, self._header.height
-        return Picture.from_reference(self._reference.luma, self._reference.chroma, width, height)
-
-    def _decode_intra(self, packet: FramePacket) -> Reference:
-        assert self._model is not None and self._header is not None
-        index = torch.full((1, 1, 1, 1), float(packet.quality_index))
-        reader = StreamReader(self._model.tables, packet.streams[0])
         size = _latent_size(self._header.width, self._header.height)
-        return self._model.networks.intra.code(None, reader, quality_index=index, size=size)
+        reference = (
+            self._decode_intra(packet, self._model, size)
+            if packet.is_key
+            else self._decode_inter(packet, self._model, size)
+        )
+        self._order += 1
+        self._kept[packet.position] = _Kept(packet.position, self._order, reference, packet.quality_index, crc)
+        self._hidden[packet.position] = Picture.from_reference(
+            reference.luma, reference.chroma, self._header.width, self._header.height
+        )
+        return self._show()
 
-    def _decode_inter(self, packet: FramePacket) -> Reference:
-        assert self._model is not None and self._header is not None
-        if self._reference is None:
-            raise CorruptBitstream("an inter frame without the frame before it", byte_offset=0)
-        inter, before = self._model.networks.inter, self._reference
-        index = torch.full((1, 1, 1, 1), float(packet.quality_index))
-        size = _latent_size(self._header.width, self._header.height)
-        motion_reader, reader = (StreamReader(self._model.tables, s) for s in packet.streams)
-        prediction = inter.predict(None, before, motion_reader, quality_index=index, size=size)
-        return inter.code(None, prediction, before, reader, quality_index=index, size=size)
+    def _check_order(self, packet: FramePacket) -> None:
+        """Refuse what leaves a picture out or shows one twice, and forget what nothing may predict from any more."""
+        if packet.references is None:
+            if self._hidden:
+                raise CorruptBitstream("a key frame comes before all frames of the group are there", byte_offset=0)
+            self._kept.clear()
+            self._shown = 0
+            return
+        first, second = packet.references
+        if packet.position < self._shown or packet.position in self._hidden:
+            raise CorruptBitstream(f"the frame at {packet.position} comes twice", byte_offset=3)
+        if first == second:
+            if first >= self._shown:
+                raise CorruptBitstream(f"an anchor comes before all frames up to {first} are there", byte_offset=3)
+            self._kept = {position: kept for position, kept in self._kept.items() if position >= first}
+
+    def _decode_intra(self, packet: FramePacket, model: LoadedModel, size: tuple[int, int]) -> Reference:
+        condition = Condition.of_frame(packet.quality_index, visual=packet.is_visual)
+        reader = StreamReader(model.tables, packet.streams[0])
+        return model.networks.intra.code(None, reader, condition=condition, size=size)
+
+    def _decode_inter(self, packet: FramePacket, model: LoadedModel, size: tuple[int, int]) -> Reference:
+        assert packet.references is not None
+        first, second = (self._kept[position] for position in packet.references)
+        setting = _Setting.of(
+            packet.position, first, second, quality_index=packet.quality_index, is_visual=packet.is_visual
+        )
+        neighbours, condition, inter = setting.neighbours, setting.condition, model.networks.inter
+        motion_reader, reader = (StreamReader(model.tables, s) for s in packet.streams)
+        prediction = inter.predict(None, neighbours, motion_reader, condition=condition, size=size)
+        return inter.code(None, prediction, neighbours, reader, condition=condition, size=size)
+
+    def _show(self) -> list[Picture]:
+        ready = []
+        while self._shown in self._hidden:
+            ready.append(self._hidden.pop(self._shown))
+            self._shown += 1
+        return ready

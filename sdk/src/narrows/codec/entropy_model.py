@@ -18,15 +18,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from narrows.codec.integer import (
-    IntegerConv,
-    activate,
-    magnitudes,
-    quality_planes,
-    scale_index,
-    signed_parts,
-)
-from narrows.codec.layers import Block, Down, Up, blocks, lower_bound, pad_to_multiple, round_through
+from narrows.codec.condition import CONDITION_PLANES, Condition
+from narrows.codec.integer import IntegerConv, activate, magnitudes, scale_index, signed_parts
+from narrows.codec.layers import Block, Down, Stage, Up, blocks, lower_bound, pad_to_multiple, round_through
 
 SCALE_COUNT = 64
 SCALE_LOWEST = 0.06
@@ -80,59 +74,59 @@ def symbol_bits(value: Tensor, sigma: Tensor) -> Tensor:
     """
     magnitude = value.abs()
     low, high = (magnitude - 0.5) / sigma, (magnitude + 0.5) / sigma
-    inside = torch.where(low >= 0, _upper_tail(low.abs()), 1 - _upper_tail(low.abs())) - _upper_tail(high)
+    inside = torch.where(low >= 0, upper_tail(low.abs()), 1 - upper_tail(low.abs())) - upper_tail(high)
     return -torch.log2(lower_bound(inside, 1e-9))
 
 
-def _upper_tail(x: Tensor) -> Tensor:
+def upper_tail(x: Tensor) -> Tensor:
     """Mass above *x* ≥ 0 deviations of the distribution of the symbols."""
     return 0.25 * (torch.erfc(x * math.sqrt(0.5)) + torch.exp(-math.sqrt(2) * x))
 
 
 class ScaleNetwork(nn.Module):
-    """Integer network: hyper-latents, the previous frame's symbols and the first pass → scale indices."""
+    """Integer network: hyper-latents, condition, the symbols of the kin and the first pass → scale indices."""
 
-    def __init__(self, latents: int, hyper_latents: int, *, uses_previous: bool, width: int = 64) -> None:
+    def __init__(self, latents: int, hyper_latents: int, *, has_kin: bool, width: int = 64) -> None:
         super().__init__()
-        self.hyper_scales = IntegerConv(2, hyper_latents, bias=UNIT_SCALE)
+        self.hyper_scales = IntegerConv(CONDITION_PLANES, hyper_latents, bias=UNIT_SCALE)
         self.hyper_scales.weight.data.zero_()
         self.up1 = IntegerConv(2 * hyper_latents, 4 * 32, bias=0.1)
         self.up2 = IntegerConv(32, 4 * 48, bias=0.1)
-        self.previous = IntegerConv(latents, 32, bias=0.1) if uses_previous else None
-        joined = 48 + 2 + (32 if uses_previous else 0)
+        self.kin = IntegerConv(latents, 32, bias=0.1) if has_kin else None
+        joined = 48 + CONDITION_PLANES + (32 if has_kin else 0)
         self.join = IntegerConv(joined, width, bias=0.1)
         self.spread = IntegerConv(width, width, depthwise=True)
-        self.first_out = IntegerConv(width + 2, latents, bias=UNIT_SCALE)
+        self.first_out = IntegerConv(width + CONDITION_PLANES, latents, bias=UNIT_SCALE)
         self.current = IntegerConv(latents, 32, bias=0.1)
         self.second_join = IntegerConv(width + 32, width, bias=0.1)
         self.second_spread = IntegerConv(width, width, depthwise=True)
-        self.second_out = IntegerConv(width + 2, latents, bias=UNIT_SCALE)
+        self.second_out = IntegerConv(width + CONDITION_PLANES, latents, bias=UNIT_SCALE)
         for out in (self.first_out, self.second_out):
             out.weight.data.mul_(0.3)
 
-    def of_hyper_latents(self, quality: Tensor) -> Tensor:
-        """Scale indices of the hyper-latents `[B, Cz, H, W]` from the quality planes."""
-        return scale_index(self.hyper_scales(quality), SCALE_COUNT)
+    def of_hyper_latents(self, planes: Tensor) -> Tensor:
+        """Scale indices of the hyper-latents `[B, Cz, H, W]` from the condition's planes."""
+        return scale_index(self.hyper_scales(planes), SCALE_COUNT)
 
-    def features(self, hyper: Tensor, quality: Tensor, previous: Tensor | None) -> Tensor:
+    def features(self, hyper: Tensor, planes: Tensor, kin: Tensor | None) -> Tensor:
         """What both passes share `[B, width, H, W]`."""
         x = torch.pixel_shuffle(activate(self.up1(signed_parts(hyper))), 2)
-        x = torch.pixel_shuffle(activate(self.up2(x)), 2)[..., : quality.shape[-2], : quality.shape[-1]]
-        parts = [x, quality]
-        if self.previous is not None:
-            if previous is None:
-                raise ValueError("this scale network needs the previous frame's symbols")
-            parts.append(activate(self.previous(magnitudes(previous))))
+        x = torch.pixel_shuffle(activate(self.up2(x)), 2)[..., : planes.shape[-2], : planes.shape[-1]]
+        parts = [x, planes]
+        if self.kin is not None:
+            if kin is None:
+                raise ValueError("this scale network needs the symbols of a reference")
+            parts.append(activate(self.kin(magnitudes(kin))))
         return activate(self.spread(activate(self.join(torch.cat(parts, 1)))))
 
-    def first_pass(self, features: Tensor, quality: Tensor) -> Tensor:
-        return scale_index(self.first_out(torch.cat([features, quality], 1)), SCALE_COUNT)
+    def first_pass(self, features: Tensor, planes: Tensor) -> Tensor:
+        return scale_index(self.first_out(torch.cat([features, planes], 1)), SCALE_COUNT)
 
-    def second_pass(self, features: Tensor, quality: Tensor, symbols: Tensor) -> Tensor:
+    def second_pass(self, features: Tensor, planes: Tensor, symbols: Tensor) -> Tensor:
         current = activate(self.current(magnitudes(symbols)))
         x = activate(self.second_join(torch.cat([features, current], 1)))
         x = activate(self.second_spread(x))
-        return scale_index(self.second_out(torch.cat([x, quality], 1)), SCALE_COUNT)
+        return scale_index(self.second_out(torch.cat([x, planes], 1)), SCALE_COUNT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +140,7 @@ class CodedLatents:
 class EntropyModel(nn.Module):
     """Hyperprior with a two-pass context over complementary checkerboards of the two channel halves."""
 
-    def __init__(self, latents: int, *, width: int, hyper_latents: int, context: int = 0, uses_previous: bool) -> None:
+    def __init__(self, latents: int, *, width: int, hyper_latents: int, context: int = 0, has_kin: bool) -> None:
         super().__init__()
         self.latents = latents
         self.hyper_analysis = nn.Sequential(
@@ -155,14 +149,12 @@ class EntropyModel(nn.Module):
         self.hyper_synthesis = nn.Sequential(
             Up(hyper_latents, width), nn.ReLU(), Block(width), Up(width, width), nn.ReLU()
         )
-        previous = latents if uses_previous else 0
-        self.fuse = nn.Sequential(nn.Conv2d(width + context + previous, width, 1), blocks(width, 1))
+        self.fuse = Stage(nn.Conv2d(width + context, width, 1), width, 1)
         self.first_mean = nn.Conv2d(width, latents, 1)
         self.second_mean = nn.Sequential(
             nn.Conv2d(width + latents, width, 1), blocks(width, 1), nn.Conv2d(width, latents, 1)
         )
-        self.scales = ScaleNetwork(latents, hyper_latents, uses_previous=uses_previous)
-        self.uses_previous = uses_previous
+        self.scales = ScaleNetwork(latents, hyper_latents, has_kin=has_kin)
 
     def first_mask(self, height: int, width: int) -> Tensor:
         """`[1, C, H, W]`: ones where the first pass codes."""
@@ -178,40 +170,37 @@ class EntropyModel(nn.Module):
         latents: Tensor | None,
         coder: SymbolCoder,
         *,
-        quality_index: Tensor,
+        condition: Condition,
         size: tuple[int, int],
         context: Tensor | None = None,
-        previous: CodedLatents | None = None,
+        kin: Tensor | None = None,
     ) -> CodedLatents:
         """
         Walk the hyper-latents and both passes through *coder*.
 
-        *latents* `[B, C, H, W]` or None while decoding; *quality_index* `[B, 1, 1, 1]` integers 0..126;
-        *size* is (H, W) of the latents.
+        *latents* `[B, C, H, W]` or None while decoding; *size* is (H, W) of the latents. *kin* are the symbols of
+        the reference that was coded last: the frame most like this one.
         """
         height, width = size
         hyper_size = (-(-height // HYPER_MULTIPLE), -(-width // HYPER_MULTIPLE))
         wanted = None if latents is None else self.hyper_analysis(pad_to_multiple(latents, HYPER_MULTIPLE))
-        hyper_scales = self.scales.of_hyper_latents(quality_planes(quality_index, *hyper_size))
-        hyper = coder.code(wanted, hyper_scales, None)
+        hyper = coder.code(wanted, self.scales.of_hyper_latents(condition.planes(*hyper_size)), None)
 
         parts = [self.hyper_synthesis(hyper)[..., :height, :width]]
         if context is not None:
             parts.append(context)
-        if self.uses_previous and previous is not None:
-            parts.append(previous.values)
-        fused = self.fuse(torch.cat(parts, 1))
-        quality = quality_planes(quality_index, height, width)
-        features = self.scales.features(hyper, quality, previous.symbols if self.uses_previous and previous else None)
+        fused = self.fuse(torch.cat(parts, 1), condition)
+        planes = condition.planes(height, width)
+        features = self.scales.features(hyper, planes, kin)
         mask = self.first_mask(height, width)
 
         mean = self.first_mean(fused)
-        scales = self.scales.first_pass(features, quality)
+        scales = self.scales.first_pass(features, planes)
         symbols = coder.code(None if latents is None else latents - mean, scales, mask)
         values = (symbols + mean) * mask
 
         second = mean + self.second_mean(torch.cat([fused, values], 1))
-        scales = self.scales.second_pass(features, quality, symbols)
+        scales = self.scales.second_pass(features, planes, symbols)
         rest = 1 - mask
         more = coder.code(None if latents is None else latents - second, scales, rest)
         return CodedLatents(values=values + (more + second) * rest, symbols=symbols + more)

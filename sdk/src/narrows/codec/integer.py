@@ -103,9 +103,3 @@ def signed_parts(symbols: Tensor) -> Tensor:
     """Integer symbols → activations of twice the channels: positive parts, then negative parts."""
     fixed = symbols * 8
     return _clamp_through(torch.cat([fixed, -fixed], 1), 0, ACTIVATION_MAX)
-
-
-def quality_planes(quality_index: Tensor, height: int, width: int) -> Tensor:
-    """The quality index 0..126 `[B, 1, 1, 1]` as two constant planes, rising and falling."""
-    rising = quality_index.expand(-1, 1, height, width) * 2
-    return torch.cat([rising, 252 - rising], 1)

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from narrows.codec.condition import Condition, Modulation
+
 PLANES = 96
 """64 luma, 16 Cb and 16 Cr samples of each 8×8 block."""
 BLOCK_SAMPLES = PLANES * 4
@@ -80,6 +82,21 @@ def blocks(width: int, count: int) -> nn.Sequential:
     return nn.Sequential(*[Block(width) for _ in range(count)])
 
 
+class Stage(nn.Module):
+    """*entry*, then blocks at its width, all under the frame's condition, then *leave*."""
+
+    def __init__(self, entry: nn.Module, width: int, count: int, leave: nn.Module | None = None) -> None:
+        super().__init__()
+        self.entry = entry
+        self.modulation = Modulation(width)
+        self.blocks = blocks(width, count)
+        self.leave = leave if leave is not None else nn.Identity()
+
+    def forward(self, x: Tensor, condition: Condition) -> Tensor:
+        left: Tensor = self.leave(self.blocks(self.modulation(self.entry(x), condition)))
+        return left
+
+
 class Down(nn.Module):
     """Halve the resolution: 2×2 pixels to channels, then 1×1."""
 
@@ -126,15 +143,19 @@ class LinearPath(nn.Module):
 
 
 class QualityScale(nn.Module):
-    """A factor per channel, interpolated in log between two learned ends by the quality `[B, 1, 1, 1]` in 0..1."""
+    """A factor per channel, interpolated in log between two learned ends by the quality; each tune has its own ends."""
 
     def __init__(self, width: int, at_lowest: float, at_highest: float) -> None:
         super().__init__()
         self.log_lowest = nn.Parameter(torch.full((1, width, 1, 1), math.log(at_lowest)))
         self.log_highest = nn.Parameter(torch.full((1, width, 1, 1), math.log(at_highest)))
+        self.visual_lowest = nn.Parameter(torch.zeros(1, width, 1, 1))
+        self.visual_highest = nn.Parameter(torch.zeros(1, width, 1, 1))
 
-    def forward(self, quality: Tensor) -> Tensor:
-        return torch.exp(self.log_lowest + (self.log_highest - self.log_lowest) * quality)
+    def forward(self, condition: Condition) -> Tensor:
+        lowest = self.log_lowest + condition.visual * self.visual_lowest
+        highest = self.log_highest + condition.visual * self.visual_highest
+        return torch.exp(lowest + (highest - lowest) * condition.quality)
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:

@@ -1,8 +1,8 @@
 """
-The networks of the codec: intra frames, inter frames, and the reference that links them.
+The networks of the codec: intra frames and inter frames.
 
-Both codecs are `output = linear path(symbols) + network(symbols, context)`; an inter frame adds the warped reference.
-A quality index 0..126 (twice the distance of crf from 63) selects the rate; one set of weights serves all rates.
+Both are `output = linear path(symbols) + network(symbols, context)`; an inter frame adds what its references predict.
+One set of weights serves all rates, both tunes and every place in a group of pictures: see `condition`.
 """
 
 from __future__ import annotations
@@ -13,58 +13,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from narrows.codec.entropy_model import CodedLatents, EntropyModel, SymbolCoder
-from narrows.codec.layers import PLANES, Down, LinearPath, QualityScale, Up, blocks, pack420, round_through, unpack420
-from narrows.codec.motion import MOTION_LATENTS, MOTION_WIDTH, Motion, MotionCodec, warp, warp420
+from narrows.codec.condition import Condition
+from narrows.codec.entropy_model import EntropyModel, SymbolCoder
+from narrows.codec.layers import PLANES, Down, LinearPath, QualityScale, Stage, Up, pack420
+from narrows.codec.motion import MOTION_WIDTH, Motion, MotionCodec, enlarge, forecast, warp, warp_planes
+from narrows.codec.reference import Reference, settle
 
 LATENTS = 256
 WIDTH8 = 96
 WIDTH16 = 160
 INTER_SYNTHESIS_WIDTH16 = 128
 """Narrower, so that decoding an inter frame stays within 6 kMAC per pixel."""
-QUALITY_MAX = 126
 STEP_LOWEST = 0.5
 STEP_HIGHEST = 0.025
 """Quantisation steps of the linear path at quality 0 and `QUALITY_MAX`, for samples in −½..½."""
-REFERENCE_LEVELS = 1023
-"""References are rounded to 10 bits, so that a difference between two devices cannot build up."""
-FEATURE_UNIT = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """
-    What the next frame may predict from: the reconstruction in −½..½, and the decoder's state.
-
-    *luma* `[B, 1, H, W]`, *chroma* `[B, 2, H/2, W/2]`, *features* `[B, 96, H/8, W/8]`.
-    """
-
-    luma: Tensor
-    chroma: Tensor
-    features: Tensor
-    latents: CodedLatents
-    motion: CodedLatents
-
-    @property
-    def planes(self) -> Tensor:
-        return pack420(self.luma, self.chroma)
-
-
-def _settle(planes: Tensor, features: Tensor, latents: CodedLatents, motion: CodedLatents | None) -> Reference:
-    """Clamp and round a reconstruction into the reference that encoder and decoder share."""
-    luma, chroma = (
-        round_through(p.clamp(-0.5, 0.5) * REFERENCE_LEVELS + REFERENCE_LEVELS / 2) / REFERENCE_LEVELS - 0.5
-        for p in unpack420(planes)
-    )
-    features = round_through(features * FEATURE_UNIT) / FEATURE_UNIT
-    if motion is None:
-        still = latents.values.new_zeros(latents.values.shape[0], MOTION_LATENTS, *latents.values.shape[-2:])
-        motion = CodedLatents(values=still, symbols=still)
-    return Reference(luma=luma, chroma=chroma, features=features, latents=latents, motion=motion)
-
-
-def _quality(quality_index: Tensor) -> Tensor:
-    return quality_index / QUALITY_MAX
 
 
 class IntraCodec(nn.Module):
@@ -73,35 +35,60 @@ class IntraCodec(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.linear = LinearPath(LATENTS)
-        self.analysis8 = nn.Sequential(nn.Conv2d(PLANES, WIDTH8, 1), blocks(WIDTH8, 3))
-        self.analysis16 = nn.Sequential(Down(WIDTH8, WIDTH16), blocks(WIDTH16, 2), nn.Conv2d(WIDTH16, LATENTS, 1))
-        self.synthesis16 = nn.Sequential(nn.Conv2d(LATENTS, WIDTH16, 1), blocks(WIDTH16, 2), Up(WIDTH16, WIDTH8))
-        self.synthesis8 = blocks(WIDTH8, 3)
+        self.analysis8 = Stage(nn.Conv2d(PLANES, WIDTH8, 1), WIDTH8, 3)
+        self.analysis16 = Stage(Down(WIDTH8, WIDTH16), WIDTH16, 2, nn.Conv2d(WIDTH16, LATENTS, 1))
+        self.synthesis16 = Stage(nn.Conv2d(LATENTS, WIDTH16, 1), WIDTH16, 2, Up(WIDTH16, WIDTH8))
+        self.synthesis8 = Stage(nn.Identity(), WIDTH8, 3)
         self.head = nn.Conv2d(WIDTH8, PLANES, 1)
-        self.entropy = EntropyModel(LATENTS, width=128, hyper_latents=32, uses_previous=False)
+        self.entropy = EntropyModel(LATENTS, width=128, hyper_latents=32, has_kin=False)
         self.gain = QualityScale(LATENTS, 1 / STEP_LOWEST, 1 / STEP_HIGHEST)
         self.inverse_gain = QualityScale(LATENTS, STEP_LOWEST, STEP_HIGHEST)
-        _quieten(self.analysis16[-1], self.head)
+        _quieten(self.analysis16.leave, self.head)
 
-    def analyse(self, planes: Tensor, quality_index: Tensor) -> Tensor:
+    def analyse(self, planes: Tensor, condition: Condition) -> Tensor:
         """Latents `[B, 256, H/16, W/16]` of the packed *planes* `[B, 96, H/8, W/8]`."""
-        latents: Tensor = self.linear.analysis(planes) + self.analysis16(self.analysis8(planes))
-        scaled: Tensor = latents * self.gain(_quality(quality_index))
-        return scaled
+        detail = self.analysis16(self.analysis8(planes, condition), condition)
+        latents: Tensor = (self.linear.analysis(planes) + detail) * self.gain(condition)
+        return latents
 
     def code(
-        self, latents: Tensor | None, coder: SymbolCoder, *, quality_index: Tensor, size: tuple[int, int]
+        self, latents: Tensor | None, coder: SymbolCoder, *, condition: Condition, size: tuple[int, int]
     ) -> Reference:
         """Code *latents* (None while decoding) and reconstruct; *size* is (H/16, W/16)."""
-        coded = self.entropy.code(latents, coder, quality_index=quality_index, size=size)
-        values = coded.values * self.inverse_gain(_quality(quality_index))
-        features = self.synthesis8(self.synthesis16(values))
-        return _settle(self.linear.synthesis(values) + self.head(features), features, coded, None)
+        coded = self.entropy.code(latents, coder, condition=condition, size=size)
+        values = coded.values * self.inverse_gain(condition)
+        features = self.synthesis8(self.synthesis16(values, condition), condition)
+        planes = self.linear.synthesis(values) + self.head(features)
+        return settle(planes, features, coded.symbols, condition.quality_index)
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """
+    The two references of an inter frame, and how many frames each lies after it (negative: before).
+
+    A P frame has the same reference twice: two hypotheses of one picture. *kin* is the one that was coded last.
+    """
+
+    first: Reference
+    second: Reference
+    offsets: tuple[int, int]
+    kin: Reference
+
+    @property
+    def forecasts(self) -> tuple[Tensor, Tensor]:
+        """The flows that the references' own motion suggests."""
+        like = self.first.luma.new_zeros(
+            self.first.luma.shape[0], 2, self.first.luma.shape[-2] // 4, self.first.luma.shape[-1] // 4
+        )
+        references = (self.first,) if self.first is self.second else (self.first, self.second)
+        velocities = [r.velocity for r in references]
+        return forecast(velocities, self.offsets[0], like), forecast(velocities, self.offsets[1], like)
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What an inter frame starts from: the warped reference and the context `[B, 96, H/8, W/8]` each."""
+    """What an inter frame starts from: the blended references and the context `[B, 96, H/8, W/8]` each."""
 
     planes: Tensor
     context: Tensor
@@ -109,81 +96,99 @@ class Prediction:
 
 
 class InterCodec(nn.Module):
-    """Codes a frame given the one before: motion first, then what the prediction misses."""
+    """Codes a frame given two others: motion first, then what the prediction misses."""
 
     def __init__(self) -> None:
         super().__init__()
         self.motion = MotionCodec()
         self.linear = LinearPath(LATENTS)
-        self.context = nn.Sequential(nn.Conv2d(PLANES + WIDTH8 + MOTION_WIDTH, WIDTH8, 1), blocks(WIDTH8, 1))
+        self.context = Stage(nn.Conv2d(PLANES + WIDTH8 + MOTION_WIDTH, WIDTH8, 1), WIDTH8, 1)
         self.context16 = Down(WIDTH8, WIDTH8)
-        self.analysis8 = nn.Sequential(nn.Conv2d(PLANES + WIDTH8, WIDTH8, 1), blocks(WIDTH8, 2))
-        self.analysis16 = nn.Sequential(Down(WIDTH8, WIDTH16), blocks(WIDTH16, 2), nn.Conv2d(WIDTH16, LATENTS, 1))
+        self.analysis8 = Stage(nn.Conv2d(PLANES + WIDTH8, WIDTH8, 1), WIDTH8, 2)
+        self.analysis16 = Stage(Down(WIDTH8, WIDTH16), WIDTH16, 2, nn.Conv2d(WIDTH16, LATENTS, 1))
         deep = INTER_SYNTHESIS_WIDTH16
-        self.synthesis16 = nn.Sequential(nn.Conv2d(LATENTS, deep, 1), blocks(deep, 2), Up(deep, WIDTH8))
-        self.synthesis8 = nn.Sequential(nn.Conv2d(2 * WIDTH8, WIDTH8, 1), blocks(WIDTH8, 2))
+        self.synthesis16 = Stage(nn.Conv2d(LATENTS, deep, 1), deep, 2, Up(deep, WIDTH8))
+        self.synthesis8 = Stage(nn.Conv2d(2 * WIDTH8, WIDTH8, 1), WIDTH8, 2)
         self.head = nn.Conv2d(WIDTH8, PLANES, 1)
-        self.entropy = EntropyModel(LATENTS, width=96, hyper_latents=32, context=WIDTH8, uses_previous=True)
+        self.entropy = EntropyModel(LATENTS, width=96, hyper_latents=32, context=WIDTH8, has_kin=True)
         self.gain = QualityScale(LATENTS, 1 / STEP_LOWEST, 1 / STEP_HIGHEST)
         self.inverse_gain = QualityScale(LATENTS, STEP_LOWEST, STEP_HIGHEST)
-        _quieten(self.analysis16[-1], self.head)
+        _quieten(self.analysis16.leave, self.head)
 
-    def analyse_motion(self, planes: Tensor, reference: Reference, hint: Tensor, quality_index: Tensor) -> Tensor:
-        return self.motion.analyse(planes, reference.luma, hint, _quality(quality_index))
+    def analyse_motion(
+        self, planes: Tensor, neighbours: Neighbours, hints: tuple[Tensor, Tensor], condition: Condition
+    ) -> Tensor:
+        lumas = (neighbours.first.luma, neighbours.second.luma)
+        return self.motion.analyse(planes, lumas, hints, neighbours.forecasts, condition)
 
     def predict(
         self,
         motion_latents: Tensor | None,
-        reference: Reference,
+        neighbours: Neighbours,
         coder: SymbolCoder,
         *,
-        quality_index: Tensor,
+        condition: Condition,
         size: tuple[int, int],
     ) -> Prediction:
-        """Code the motion and warp the *reference* by it."""
+        """Code the motion, warp both references by it and blend them."""
         motion = self.motion.code(
             motion_latents,
             coder,
-            quality=_quality(quality_index),
-            quality_index=quality_index,
+            condition=condition,
             size=size,
-            previous=reference.motion,
+            forecasts=neighbours.forecasts,
+            kin=neighbours.kin.motion_symbols,
         )
-        planes = warp420(reference.luma, reference.chroma, motion.flow)
-        features = warp(reference.features, F.avg_pool2d(motion.flow, 2) / 8, "bilinear")
-        context = self.context(torch.cat([planes, features, motion.features], 1))
+        fetched, features = [], []
+        for reference, flow in zip((neighbours.first, neighbours.second), motion.flows, strict=True):
+            fetched.append(warp_planes(reference.luma, reference.chroma, flow))
+            features.append(warp(reference.features, F.avg_pool2d(flow, 2) / 8, "bilinear"))
+        (luma, chroma), (other_luma, other_chroma) = fetched
+        apart = pack420(other_luma - luma, other_chroma - chroma)
+        share = pack420(enlarge(motion.mask, 4), enlarge(motion.mask, 2).expand(-1, 2, -1, -1))
+        planes = pack420(luma, chroma) + share * apart
+        blended = features[0] + F.avg_pool2d(motion.mask, 2) * (features[1] - features[0])
+        context = self.context(torch.cat([planes, blended, motion.features], 1), condition)
         return Prediction(planes=planes, context=context, motion=motion)
 
-    def analyse(self, planes: Tensor, prediction: Prediction, quality_index: Tensor) -> Tensor:
+    def analyse(self, planes: Tensor, prediction: Prediction, condition: Condition) -> Tensor:
         """Latents `[B, 256, H/16, W/16]` of what *prediction* leaves open."""
-        detail = self.analysis16(self.analysis8(torch.cat([planes, prediction.context], 1)))
-        latents: Tensor = self.linear.analysis(planes - prediction.planes) + detail
-        scaled: Tensor = latents * self.gain(_quality(quality_index))
-        return scaled
+        seen = self.analysis8(torch.cat([planes, prediction.context], 1), condition)
+        detail = self.analysis16(seen, condition)
+        latents: Tensor = (self.linear.analysis(planes - prediction.planes) + detail) * self.gain(condition)
+        return latents
 
     def code(
         self,
         latents: Tensor | None,
         prediction: Prediction,
-        reference: Reference,
+        neighbours: Neighbours,
         coder: SymbolCoder,
         *,
-        quality_index: Tensor,
+        condition: Condition,
         size: tuple[int, int],
     ) -> Reference:
         """Code *latents* (None while decoding) on top of *prediction* and reconstruct."""
         coded = self.entropy.code(
             latents,
             coder,
-            quality_index=quality_index,
+            condition=condition,
             size=size,
             context=self.context16(prediction.context),
-            previous=reference.latents,
+            kin=neighbours.kin.symbols,
         )
-        values = coded.values * self.inverse_gain(_quality(quality_index))
-        features = self.synthesis8(torch.cat([self.synthesis16(values), prediction.context], 1))
+        values = coded.values * self.inverse_gain(condition)
+        deep = self.synthesis16(values, condition)
+        features = self.synthesis8(torch.cat([deep, prediction.context], 1), condition)
         planes = prediction.planes + self.linear.synthesis(values) + self.head(features)
-        return _settle(planes, features, coded, prediction.motion.coded)
+        return settle(
+            planes,
+            features,
+            coded.symbols,
+            condition.quality_index,
+            motion=prediction.motion,
+            offsets=neighbours.offsets,
+        )
 
 
 class Model(nn.Module):

@@ -1,24 +1,38 @@
 """
-Motion as a learned latent: hinted by a dense flow of the sources, coded, and turned into a flow again.
+Motion as a learned latent: hinted by dense flows of the sources, coded, and turned into flows again.
 
-The flow stands at a quarter of the resolution, in luma pixels, from the current frame to its reference.
+A frame has two flows, one to each of its references, and a mask that blends what they fetch. Flows stand at a quarter
+of the resolution, in luma pixels, from the current frame to the reference. What is coded is the difference from a
+forecast: the motion that the references themselves had, carried on at the same speed.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from narrows.codec.entropy_model import CodedLatents, EntropyModel, SymbolCoder
-from narrows.codec.layers import Down, QualityScale, Up, blocks, pack420
+from narrows.codec.condition import Condition
+from narrows.codec.entropy_model import EntropyModel, SymbolCoder
+from narrows.codec.layers import Down, QualityScale, Stage, Up, pack420
 
 FLOW_DIVISOR = 4
-MOTION_LATENTS = 48
+_BLOCK_SIDE = 4
+"""Flow samples along each side of the 16×16 pixels that a latent covers."""
+MOTION_LATENTS = 4 * _BLOCK_SIDE**2
+"""As many as the two flows have components in a block, so that the linear path can be an orthonormal transform."""
 MOTION_WIDTH = 64
+_MOTION_WIDTH16 = 96
 _FLOW_GAIN = 8.0
+STEP_LOWEST, STEP_HIGHEST = 2.5, 0.6
+"""Quantisation steps of the linear path; four times the mean flow of a block in luma pixels is one unit."""
+_QUIET = 0.02
+_HEAD_CHANNELS = 4 * (2 + 2 + 1)
+"""Two flows and a mask for each of the four quarter-resolution samples of a position."""
 
 
 def warp(picture: Tensor, flow: Tensor, mode: str) -> Tensor:
@@ -29,48 +43,91 @@ def warp(picture: Tensor, flow: Tensor, mode: str) -> Tensor:
     return F.grid_sample(picture, torch.stack([x, y], -1), mode=mode, padding_mode="border", align_corners=True)
 
 
-def enlarge_flow(flow: Tensor, factor: int) -> Tensor:
-    return F.interpolate(flow, scale_factor=factor, mode="bilinear", align_corners=False)
+def enlarge(field: Tensor, factor: int) -> Tensor:
+    """A quarter-resolution *field* at *factor* times its size."""
+    return F.interpolate(field, scale_factor=factor, mode="bilinear", align_corners=False)
+
+
+def warp_planes(luma: Tensor, chroma: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
+    """Warp both planes (bicubic) by the quarter-resolution *flow*."""
+    return warp(luma, enlarge(flow, 4), "bicubic"), warp(chroma, enlarge(flow, 2) * 0.5, "bicubic")
 
 
 def warp420(luma: Tensor, chroma: Tensor, flow: Tensor) -> Tensor:
-    """Warp both planes (bicubic) by the quarter-resolution *flow*; returns packed planes `[B, 96, H/8, W/8]`."""
-    warped_luma = warp(luma, enlarge_flow(flow, 4), "bicubic")
-    warped_chroma = warp(chroma, enlarge_flow(flow, 2) * 0.5, "bicubic")
-    return pack420(warped_luma, warped_chroma)
+    """`warp_planes`, packed `[B, 96, H/8, W/8]`."""
+    return pack420(*warp_planes(luma, chroma, flow))
+
+
+def flow_transform() -> Tensor:
+    """
+    The orthonormal transform `[64, 64]` of a block of both flows that the linear path starts from.
+
+    A 4×4 DCT-II of the sum and of the difference of the two, in x and in y: opposite flows, as between two
+    references, leave the sum empty, equal ones the difference.
+    """
+    n = _BLOCK_SIDE
+    rows = torch.arange(n, dtype=torch.double)
+    cosines = torch.cos(math.pi / n * (rows[None] + 0.5) * rows[:, None]) * math.sqrt(2 / n)
+    cosines[0] /= math.sqrt(2)
+    butterfly = torch.tensor([[1, 0, 1, 0], [0, 1, 0, 1], [1, 0, -1, 0], [0, 1, 0, -1]]).double() / math.sqrt(2)
+    return torch.kron(butterfly, torch.kron(cosines, cosines)).float()
 
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """Decoded motion: *flow* `[B, 2, H/4, W/4]`, *features* `[B, 64, H/8, W/8]` and what was coded."""
+    """
+    Decoded motion: *flows* to both references `[B, 2, H/4, W/4]` each, *mask* `[B, 1, H/4, W/4]` (the second
+    reference's share, 0..1), *features* `[B, 64, H/8, W/8]` and the coded *symbols*.
+    """
 
-    flow: Tensor
+    flows: tuple[Tensor, Tensor]
+    mask: Tensor
     features: Tensor
-    coded: CodedLatents
+    symbols: Tensor
 
 
 class MotionCodec(nn.Module):
-    """Codes the motion between a frame and its reference."""
+    """Codes the motion between a frame and its two references."""
 
     def __init__(self) -> None:
         super().__init__()
-        width, deep = MOTION_WIDTH, 96
-        self.analysis8 = nn.Sequential(nn.Conv2d(64 * 2 + 8, width, 1), blocks(width, 2))
-        self.analysis16 = nn.Sequential(Down(width, deep), blocks(deep, 2), nn.Conv2d(deep, MOTION_LATENTS, 1))
-        self.synthesis16 = nn.Sequential(nn.Conv2d(MOTION_LATENTS, deep, 1), blocks(deep, 1), Up(deep, width))
-        self.synthesis8 = blocks(width, 1)
-        self.head = nn.Conv2d(width, 8, 1)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
-        self.head.weight.data.mul_(0.1)
-        self.entropy = EntropyModel(MOTION_LATENTS, width=64, hyper_latents=16, uses_previous=True)
-        self.gain = QualityScale(MOTION_LATENTS, 1.0, 1.65)
-        self.inverse_gain = QualityScale(MOTION_LATENTS, 1.0, 1 / 1.65)
+        width, deep = MOTION_WIDTH, _MOTION_WIDTH16
+        self.analysis8 = Stage(nn.Conv2d(64 * 3 + 16, width, 1), width, 2)
+        self.analysis16 = Stage(Down(width, deep), deep, 2, nn.Conv2d(deep, MOTION_LATENTS, 1))
+        self.synthesis16 = Stage(nn.Conv2d(MOTION_LATENTS, deep, 1), deep, 1, Up(deep, width))
+        self.synthesis8 = Stage(nn.Identity(), width, 1)
+        self.head = nn.Conv2d(width, _HEAD_CHANNELS, 1)
+        self.linear_analysis = nn.Conv2d(MOTION_LATENTS, MOTION_LATENTS, 1, bias=False)
+        self.linear_synthesis = nn.Conv2d(MOTION_LATENTS, MOTION_LATENTS, 1, bias=False)
+        transform = flow_transform()
+        self.linear_analysis.weight.data.copy_(transform[:, :, None, None])
+        self.linear_synthesis.weight.data.copy_(transform.T[:, :, None, None])
+        for layer in (self.analysis16.leave, self.head):
+            assert isinstance(layer, nn.Conv2d) and layer.bias is not None
+            layer.weight.data.mul_(_QUIET)
+            layer.bias.data.zero_()
+        self.entropy = EntropyModel(MOTION_LATENTS, width=64, hyper_latents=16, has_kin=True)
+        self.gain = QualityScale(MOTION_LATENTS, 1 / STEP_LOWEST, 1 / STEP_HIGHEST)
+        self.inverse_gain = QualityScale(MOTION_LATENTS, STEP_LOWEST, STEP_HIGHEST)
 
-    def analyse(self, planes: Tensor, reference_luma: Tensor, hint: Tensor, quality: Tensor) -> Tensor:
-        """Latents `[B, 48, H/16, W/16]` of the motion from the source *planes* and the *hint* `[B, 2, H/4, W/4]`."""
-        hinted = warp(reference_luma, enlarge_flow(hint, 4), "bilinear")
-        seen = torch.cat([planes[:, :64], F.pixel_unshuffle(hinted, 8), F.pixel_unshuffle(hint, 2) / _FLOW_GAIN], 1)
-        latents: Tensor = self.analysis16(self.analysis8(seen)) * self.gain(quality)
+    def analyse(
+        self,
+        planes: Tensor,
+        reference_lumas: tuple[Tensor, Tensor],
+        hints: tuple[Tensor, Tensor],
+        forecasts: tuple[Tensor, Tensor],
+        condition: Condition,
+    ) -> Tensor:
+        """Latents `[B, 64, H/16, W/16]` of the motion from the source *planes*; hints and forecasts are flows."""
+        hinted = [
+            F.pixel_unshuffle(warp(luma, enlarge(hint, 4), "bilinear"), 8)
+            for luma, hint in zip(reference_lumas, hints, strict=True)
+        ]
+        surprise = torch.cat(hints, 1) - torch.cat(forecasts, 1)
+        seen = torch.cat([planes[:, :64], *hinted, F.pixel_unshuffle(surprise, 2) / _FLOW_GAIN], 1)
+        detail = self.analysis16(self.analysis8(seen, condition), condition)
+        blocks = self.linear_analysis(F.pixel_unshuffle(surprise, _BLOCK_SIDE))
+        latents: Tensor = (blocks + detail) * self.gain(condition)
         return latents
 
     def code(
@@ -78,12 +135,36 @@ class MotionCodec(nn.Module):
         latents: Tensor | None,
         coder: SymbolCoder,
         *,
-        quality: Tensor,
-        quality_index: Tensor,
+        condition: Condition,
         size: tuple[int, int],
-        previous: CodedLatents,
+        forecasts: tuple[Tensor, Tensor],
+        kin: Tensor,
     ) -> Motion:
-        coded = self.entropy.code(latents, coder, quality_index=quality_index, size=size, previous=previous)
-        features = self.synthesis8(self.synthesis16(coded.values * self.inverse_gain(quality)))
-        flow = F.pixel_shuffle(self.head(features), 2) * _FLOW_GAIN
-        return Motion(flow=flow, features=features, coded=coded)
+        coded = self.entropy.code(latents, coder, condition=condition, size=size, kin=kin)
+        values = coded.values * self.inverse_gain(condition)
+        features = self.synthesis8(self.synthesis16(values, condition), condition)
+        first, second, mask = torch.split(F.pixel_shuffle(self.head(features), 2), [2, 2, 1], 1)
+        blocks = F.pixel_shuffle(self.linear_synthesis(values), _BLOCK_SIDE)
+        flows = (
+            forecasts[0] + blocks[:, :2] + first * _FLOW_GAIN,
+            forecasts[1] + blocks[:, 2:] + second * _FLOW_GAIN,
+        )
+        return Motion(flows=flows, mask=torch.sigmoid(4 * mask), features=features, symbols=coded.symbols)
+
+
+def forecast(velocities: Sequence[Tensor | None], frames: int, like: Tensor) -> Tensor:
+    """
+    Flow over *frames* (negative: into the past) at the references' speed, zero where none of them moved.
+
+    *velocities* are per frame `[B, 2, H/4, W/4]`, None for an intra frame; *like* gives the shape.
+    """
+    known = [v for v in velocities if v is not None]
+    if not known:
+        return torch.zeros_like(like)
+    return torch.stack(known).mean(0) * frames
+
+
+def mean_velocity(motion: Motion, offsets: tuple[int, int]) -> Tensor:
+    """Pixels per frame, from the flows over *offsets* frames."""
+    first, second = motion.flows
+    return (first / offsets[0] + second / offsets[1]) / 2

@@ -8,7 +8,7 @@ ends stand for "this far or farther" and are followed by the excess as an Elias-
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, erfc, exp, sqrt
+from math import ceil, exp
 from typing import Any
 
 import constriction
@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from narrows.codec.entropy_model import SCALE_COUNT, SCALE_LOG_STEP, SCALE_LOWEST
+from narrows.codec.entropy_model import SCALE_COUNT, SCALE_LOG_STEP, SCALE_LOWEST, upper_tail
 from narrows.errors import CorruptBitstream
 
 TABLE_TOTAL = 1 << 20
@@ -53,7 +53,7 @@ def symbol_tables() -> list[Table]:
         deviation = SCALE_LOWEST * exp(SCALE_LOG_STEP * index)
         reach = max(2, ceil(REACH_DEVIATIONS * deviation))
         starts = [(k - 0.5) / deviation for k in range(1, reach + 1)]
-        tail = [0.25 * (erfc(x * sqrt(0.5)) + exp(-sqrt(2) * x)) for x in starts]
+        tail = upper_tail(torch.tensor(starts, dtype=torch.double)).tolist()
         masses = [tail[k] - tail[k + 1] for k in range(reach - 1)] + [tail[-1]]
         counts = [max(1, round(m * TABLE_TOTAL)) for m in masses]
         centre = TABLE_TOTAL - 2 * sum(counts)

@@ -1,0 +1,84 @@
+"""What later frames may predict from: reconstructions, and the decoder's state that goes with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from narrows.codec.layers import pack420, round_through, unpack420
+from narrows.codec.motion import MOTION_LATENTS, Motion, mean_velocity
+
+REFERENCE_LEVELS = 1023
+"""References are rounded to 10 bits, so that a difference between two devices cannot build up."""
+FEATURE_UNIT = 64
+VELOCITY_UNIT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """
+    A coded frame. The reconstruction is in −½..½.
+
+    *luma* `[B, 1, H, W]`, *chroma* `[B, 2, H/2, W/2]`, *features* `[B, 96, H/8, W/8]`, *velocity* in luma pixels per
+    frame `[B, 2, H/4, W/4]`, None after an intra frame; *symbols* and *motion_symbols* `[B, C, H/16, W/16]`,
+    *quality_index* `[B, 1, 1, 1]`.
+    """
+
+    luma: Tensor
+    chroma: Tensor
+    features: Tensor
+    velocity: Tensor | None
+    symbols: Tensor
+    motion_symbols: Tensor
+    quality_index: Tensor
+
+    @property
+    def planes(self) -> Tensor:
+        return pack420(self.luma, self.chroma)
+
+
+def _rounded(x: Tensor, unit: int) -> Tensor:
+    return round_through(x * unit) / unit
+
+
+def settle(
+    planes: Tensor,
+    features: Tensor,
+    symbols: Tensor,
+    quality_index: Tensor,
+    *,
+    motion: Motion | None = None,
+    offsets: tuple[int, int] = (0, 0),
+) -> Reference:
+    """Clamp and round a reconstruction into the reference that encoder and decoder share."""
+    luma, chroma = (
+        round_through(p.clamp(-0.5, 0.5) * REFERENCE_LEVELS + REFERENCE_LEVELS / 2) / REFERENCE_LEVELS - 0.5
+        for p in unpack420(planes)
+    )
+    return Reference(
+        luma=luma,
+        chroma=chroma,
+        features=_rounded(features, FEATURE_UNIT),
+        velocity=None if motion is None else _rounded(mean_velocity(motion, offsets), VELOCITY_UNIT),
+        symbols=symbols,
+        motion_symbols=(
+            symbols.new_zeros(symbols.shape[0], MOTION_LATENTS, *symbols.shape[-2:])
+            if motion is None
+            else motion.symbols
+        ),
+        quality_index=quality_index,
+    )
+
+
+def detached(reference: Reference) -> Reference:
+    """The same reference, cut off from the graph that made it."""
+    return replace(
+        reference,
+        luma=reference.luma.detach(),
+        chroma=reference.chroma.detach(),
+        features=reference.features.detach(),
+        velocity=None if reference.velocity is None else reference.velocity.detach(),
+        symbols=reference.symbols.detach(),
+        motion_symbols=reference.motion_symbols.detach(),
+    )
