@@ -6,6 +6,9 @@ Everything that can go wrong in metering, as one tree.
     ├── ChainBroken               .sequence   records that do not follow each other
     ├── LedgerDamaged             .sequence   the file on disk is not what was written
     ├── LedgerUnavailable         busy, full, read-only or another installation's; nothing was written
+    │   └── DiskFull                  there is no room for what was to be written
+    ├── LedgerRetired             .successor  another installation has taken this ledger's place
+    ├── RecordsPruned             .first_kept_seq   records that were asked for are no longer kept
     ├── ReportUnreadable          bytes that are not a report
     ├── ReportRefused             a readable report that its signature or its chain does not support
     ├── ReceiptRefused            a receipt that is not the vendor's, or not for this ledger
@@ -58,6 +61,26 @@ class LedgerDamaged(MeteringError):
 
 class LedgerUnavailable(MeteringError):
     """Met when the ledger cannot be used now: locked too long, disk full, read-only, closed. Nothing was written."""
+
+
+class DiskFull(LedgerUnavailable):
+    """Met when the disk has no room for what was to be written. Nothing was written."""
+
+
+class LedgerRetired(MeteringError):
+    """Met when a record is appended to a ledger whose place another has taken. It belongs into the *successor's*."""
+
+    def __init__(self, successor: str) -> None:
+        super().__init__(f"this ledger is retired: the installation goes on as {successor}")
+        self.successor = successor
+
+
+class RecordsPruned(MeteringError):
+    """Met when records are asked for that were removed under a receipt, their retention being over."""
+
+    def __init__(self, first_kept_seq: int) -> None:
+        super().__init__(f"the records before {first_kept_seq} are no longer kept; receipts cover them")
+        self.first_kept_seq = first_kept_seq
 
 
 class ReportUnreadable(MeteringError):

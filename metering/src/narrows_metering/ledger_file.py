@@ -1,65 +1,34 @@
 """
-The SQLite file under a ledger: how it is made, opened, locked, shared across a fork, and what its errors mean.
+The SQLite file under a ledger: how it is opened, locked, shared across a fork, and what its errors mean.
 
-Knows tables and transactions, nothing of records; `ledger` is the only user.
+Knows transactions, nothing of records; `ledger` is the only user, `ledger_schema` says what is inside.
 
-The file is made beside its final path and linked into place complete, so nobody ever opens half a ledger. Write-ahead
-log with `synchronous=FULL`: a committed transaction has reached the disk. The triggers are a guard against our own
-mistakes and honest tools; whoever owns the machine can drop them, and then the hashes tell.
+Write-ahead log with `synchronous=FULL`: a committed transaction has reached the disk. Reading and writing have a
+connection each, so that a long look at the records keeps no append waiting.
 """
 
 from __future__ import annotations
 
 import os
-import secrets
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 from weakref import WeakSet
 
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
-from narrows_metering.errors import LedgerDamaged, LedgerUnavailable
-from narrows_metering.record import genesis
+from narrows_metering import ledger_schema
+from narrows_metering.errors import DiskFull, LedgerDamaged, LedgerUnavailable
 
-FORMAT: Final = "narrows-ledger/1"
 LOCK_TIMEOUT: Final = timedelta(seconds=30)  # How long one process waits for the others' commits.
 
 Begin = Literal["BEGIN", "BEGIN IMMEDIATE"]
 
-_SCHEMA: Final = (
-    """CREATE TABLE ledger (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), format TEXT NOT NULL,
-        installation_id TEXT NOT NULL, head_seq INTEGER NOT NULL, head_hash TEXT NOT NULL)""",
-    """CREATE TABLE records (seq INTEGER PRIMARY KEY, hash TEXT NOT NULL, body BLOB NOT NULL)""",
-    """CREATE TABLE receipts (last_seq INTEGER PRIMARY KEY, token TEXT NOT NULL, digest TEXT NOT NULL)""",
-    """CREATE TRIGGER records_never_change BEFORE UPDATE ON records
-        BEGIN SELECT RAISE(ABORT, 'records are append-only'); END""",
-    """CREATE TRIGGER records_never_go BEFORE DELETE ON records
-        BEGIN SELECT RAISE(ABORT, 'records are append-only'); END""",
-    """CREATE TRIGGER records_leave_no_gap BEFORE INSERT ON records
-        WHEN NEW.seq IS NOT (SELECT head_seq + 1 FROM ledger)
-        BEGIN SELECT RAISE(ABORT, 'a record follows the head'); END""",
-    # The head stands in another page than the last record, so neither can vanish or change without the other.
-    """CREATE TRIGGER records_move_the_head AFTER INSERT ON records
-        BEGIN UPDATE ledger SET head_seq = NEW.seq, head_hash = NEW.hash; END""",
-    """CREATE TRIGGER receipts_never_change BEFORE UPDATE ON receipts
-        BEGIN SELECT RAISE(ABORT, 'receipts are append-only'); END""",
-    """CREATE TRIGGER receipts_never_go BEFORE DELETE ON receipts
-        BEGIN SELECT RAISE(ABORT, 'receipts are append-only'); END""",
-    """CREATE TRIGGER receipts_only_grow BEFORE INSERT ON receipts
-        WHEN NEW.last_seq <= (SELECT max(last_seq) FROM receipts)
-        BEGIN SELECT RAISE(ABORT, 'a receipt covers more than those before'); END""",
-    """CREATE TRIGGER ledger_only_grows BEFORE UPDATE ON ledger
-        WHEN NEW.head_seq <= OLD.head_seq OR NEW.format <> OLD.format OR NEW.installation_id <> OLD.installation_id
-        BEGIN SELECT RAISE(ABORT, 'a ledger only grows'); END""",
-    """CREATE TRIGGER ledger_never_goes BEFORE DELETE ON ledger
-        BEGIN SELECT RAISE(ABORT, 'a ledger stays'); END""",
-)
 _UNAVAILABLE: Final = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -72,15 +41,27 @@ _UNAVAILABLE: Final = frozenset(
         sqlite3.SQLITE_READONLY,
     }
 )
+# A quota that is used up is not ENOSPC, and SQLite then reports a failed write.
+_NO_ROOM: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
+
+
+class Forkable(Protocol):
+    """What has to be still while its process forks."""
+
+    def before_fork(self) -> None: ...
+
+    def after_fork_in_parent(self) -> None: ...
+
+    def after_fork_in_child(self) -> None: ...
 
 
 class LedgerFile:
-    """One SQLite connection at a time to the ledger at *path*, for all threads of this process."""
+    """The connections of this process to the ledger at *path*, for all its threads: one that reads, one that writes."""
 
     def __init__(self, path: Path, *, lock_timeout: timedelta) -> None:
         self._engine: Engine | None = _engine(path, lock_timeout)
-        self._lock = threading.RLock()
-        _OPEN.add(self)
+        self._locks = {"BEGIN IMMEDIATE": threading.RLock(), "BEGIN": threading.RLock()}
+        hold_still_in_forks(self)
 
     @contextmanager
     def transaction(self, begin: Begin, *, first_doubtful: int | None = None) -> Iterator[Connection]:
@@ -89,7 +70,7 @@ class LedgerFile:
 
         Raises LedgerUnavailable or LedgerDamaged for what SQLite says; the latter names record *first_doubtful*.
         """
-        with self._lock:
+        with self._locks[begin]:
             if self._engine is None:
                 raise LedgerUnavailable("the ledger is closed")
             try:
@@ -101,9 +82,27 @@ class LedgerFile:
             except (DBAPIError, UnicodeDecodeError) as error:
                 raise _explain(error, first_doubtful) from error
 
+    def fold(self) -> None:
+        """
+        Bring everything from the write-ahead log into the file, so that it can be moved once it is closed.
+
+        Raises LedgerUnavailable if that fails or somebody else has the file open.
+        """
+        with self._locks["BEGIN IMMEDIATE"]:
+            if self._engine is None:
+                raise LedgerUnavailable("the ledger is closed")
+            try:
+                with self._engine.connect() as connection:
+                    driver: Any = connection.connection.driver_connection
+                    busy, *_ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            except (DBAPIError, sqlite3.Error) as error:
+                raise _explain(error, None) from error
+            if busy:
+                raise LedgerUnavailable("the ledger cannot be folded now: somebody else reads it")
+
     def close(self) -> None:
-        """Close the connection; the last one to close folds the write-ahead log into the file."""
-        with self._lock:
+        """Close the connections; the last one to close folds the write-ahead log into the file."""
+        with self._locks["BEGIN IMMEDIATE"], self._locks["BEGIN"]:
             if self._engine is not None:
                 self._engine.dispose()
                 self._engine = None
@@ -115,34 +114,38 @@ class LedgerFile:
         POSIX locks are not inherited, but SQLite's idea of them is: a child that merely holds its parent's connection
         believes in locks that it does not have, and may fold away the log under another process.
         """
-        self._lock.acquire()
+        for lock in self._locks.values():
+            lock.acquire()
         if self._engine is not None:
             self._engine.dispose()
 
-    def after_fork(self) -> None:
-        """Go on; parent and child each open a connection of their own when they next need one."""
-        self._lock.release()
+    def after_fork_in_parent(self) -> None:
+        """Go on; parent and child each open connections of their own when they next need one."""
+        for lock in self._locks.values():
+            lock.release()
+
+    after_fork_in_child = after_fork_in_parent
 
 
 def open_file(path: Path, *, installation_id: str, lock_timeout: timedelta) -> LedgerFile:
     """
     Open the ledger file at *path*, or make it.
 
-    Raises LedgerDamaged if it is not a ledger of this format, LedgerUnavailable if it is another installation's or
+    Raises LedgerDamaged if it is not a ledger, LedgerUnavailable if it is of another format, another installation's or
     cannot be opened.
     """
     try:
         if not path.exists():
-            _create(path, installation_id)
+            ledger_schema.create(path, installation_id)
         file = LedgerFile(path, lock_timeout=lock_timeout)
     except (OSError, sqlite3.Error) as error:
         raise LedgerUnavailable(f"{path}: {error}") from error
     try:
         with file.transaction("BEGIN") as connection:
-            _check_schema(connection)
+            ledger_schema.check_schema(connection)
             stated = connection.exec_driver_sql("SELECT format, installation_id FROM ledger").all()
-        if len(stated) != 1 or stated[0][0] != FORMAT:
-            raise LedgerDamaged(None, f"{path}: not of the format {FORMAT}")
+        if len(stated) != 1 or stated[0][0] != ledger_schema.FORMAT:
+            raise LedgerDamaged(None, f"{path}: not of the format {ledger_schema.FORMAT}")
         if stated[0][1] != installation_id:
             raise LedgerUnavailable(f"{path}: belongs to the installation {stated[0][1]}, not {installation_id}")
     except BaseException:
@@ -151,69 +154,25 @@ def open_file(path: Path, *, installation_id: str, lock_timeout: timedelta) -> L
     return file
 
 
-def check_structure(connection: Connection) -> None:
-    """Let SQLite check its pages and indexes. Raises LedgerDamaged with what it found first."""
-    found = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar_one()
-    if found != "ok":
-        raise LedgerDamaged(None, f"the database is malformed: {found}")
-
-
-def _explain(error: DBAPIError | UnicodeDecodeError, sequence: int | None) -> LedgerDamaged | LedgerUnavailable:
+def _explain(
+    error: DBAPIError | sqlite3.Error | UnicodeDecodeError, sequence: int | None
+) -> LedgerDamaged | LedgerUnavailable:
     """What an error of SQLite means for a ledger; *sequence* is the first record that it may concern."""
     cause = error.orig if isinstance(error, DBAPIError) else error
-    if getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _UNAVAILABLE:
+    code = getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    if code in _NO_ROOM:
+        return DiskFull(f"the ledger cannot be used now: {cause}")
+    if code & 0xFF in _UNAVAILABLE:
         return LedgerUnavailable(f"the ledger cannot be used now: {cause}")
     # Our statements are fixed, so whatever else SQLite objects to lies in the file.
     return LedgerDamaged(sequence, f"the database is malformed: {cause}")
 
 
-def _create(path: Path, installation_id: str) -> None:
-    if path.with_name(path.name + "-wal").exists():
-        # SQLite would replay the orphaned log into the new file.
-        raise LedgerDamaged(None, f"{path}: missing, but its write-ahead log is there")
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    try:
-        with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
-            _prepare(connection)
-            connection.execute("BEGIN")
-            for statement in _SCHEMA:
-                connection.execute(statement)
-            first = (1, FORMAT, installation_id, 0, genesis(installation_id))
-            connection.execute("INSERT INTO ledger VALUES (?, ?, ?, ?, ?)", first)
-            connection.execute("COMMIT")
-            # Closing would fold the log into the file too, but says nothing when it cannot: a full disk, say.
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            return  # Another process was faster; theirs is as good.
-    finally:
-        draft.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":
-        return  # Windows cannot open folders, and journals its directory by itself.
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _prepare(connection: Any) -> None:
+def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA fullfsync = ON")  # macOS: plain fsync stops at the drive's own cache.
     connection.execute("PRAGMA trusted_schema = OFF")
-
-
-def _check_schema(connection: Connection) -> None:
-    stored = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").scalars().all()
-    if len(stored) != len(_SCHEMA) or set(stored) != set(_SCHEMA):
-        raise LedgerDamaged(None, "not a ledger, or its tables and triggers were altered")
 
 
 def _engine(path: Path, lock_timeout: timedelta) -> Engine:
@@ -230,7 +189,7 @@ def _engine(path: Path, lock_timeout: timedelta) -> Engine:
             raise
         return connection
 
-    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_size=1, max_overflow=0)
+    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_size=2, max_overflow=0)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -239,20 +198,31 @@ def _engine(path: Path, lock_timeout: timedelta) -> Engine:
     return engine
 
 
-_OPEN: WeakSet[LedgerFile] = WeakSet()
-_HELD: list[LedgerFile] = []  # Between the two halves of a fork.
+_FORKABLE: WeakSet[Forkable] = WeakSet()
+_HELD: list[Forkable] = []  # Between the two halves of a fork.
+
+
+def hold_still_in_forks(item: Forkable) -> None:
+    """Have *item* held still by every fork, for as long as somebody uses it."""
+    _FORKABLE.add(item)
 
 
 def _before_fork() -> None:
-    _HELD.extend(_OPEN)
-    for file in _HELD:
-        file.before_fork()
+    # Queues of commits before the files that they commit to: that is the order in which a commit takes them.
+    _HELD.extend(sorted(_FORKABLE, key=lambda item: isinstance(item, LedgerFile)))
+    for item in _HELD:
+        item.before_fork()
 
 
-def _after_fork() -> None:
+def _after_fork_in_parent() -> None:
     while _HELD:
-        _HELD.pop().after_fork()
+        _HELD.pop().after_fork_in_parent()
+
+
+def _after_fork_in_child() -> None:
+    while _HELD:
+        _HELD.pop().after_fork_in_child()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -1,5 +1,5 @@
 """
-What the payloads of usage records mean: encodes, evidence and deliveries as typed values.
+What the payloads of usage records mean: encodes, evidence, deliveries, gaps and a ledger's own life as typed values.
 
 A record only promises integers and strings; whoever wants to count with them reads them here. A payload that does not
 say what its kind must say is an expected outcome of reading other people's ledgers: it comes back as `Unreadable`
@@ -8,9 +8,11 @@ and ends in a statement's exceptions.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, Final
 
 from narrows_metering.canonical import INTEGER_MAX
@@ -18,7 +20,28 @@ from narrows_metering.savings import QualityPoint
 
 MEASURED: Final = "measured"  # The evidence status with which a rendition can be billed.
 POINTS_MAX: Final = 64
+DETAIL_CHARACTERS_MAX: Final = 256
 _TEXT_CHARACTERS_MAX: Final = 256
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class GapReason(StrEnum):
+    """Why records are missing."""
+
+    DAMAGED = "damaged"  # The file is not what was written.
+    LOST = "lost"  # An older copy of the ledger, or its end fell off: the machine had seen more.
+    PRUNED = "pruned"  # Removed under a receipt, and then wanted again.
+
+
+class Event(StrEnum):
+    """What a ledger says about itself."""
+
+    ENROLLED = "enrolled"  # An installation begins.
+    SDK_CHANGED = "sdk_changed"
+    CLOCK_SET_BACK = "clock_set_back"
+    REIDENTIFIED = "reidentified"  # It goes on as another, because the server holds other records under its name.
+    RECOVERED = "recovered"  # It goes on as another, because its ledger was damaged.
+    RESTORED = "restored"  # It goes on as another, because its ledger was an older copy.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +86,31 @@ class Delivery:
     requests: int
     source: str
     source_digest: str  # Of what was imported; "" where there is no such thing. Makes a second import recognisable.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """Records that an installation had and cannot give. None where nobody knows how far they went."""
+
+    reason: GapReason
+    installation: str
+    first_seq: int
+    last_seq: int | None
+    detail: str  # For people.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifecycle:
+    """An event in the life of an installation; what does not belong to the event is None."""
+
+    event: Event
+    sdk: str | None
+    previous_sdk: str | None
+    previous_installation: str | None
+    previous_seq: int | None  # The last record that stays the previous installation's, …
+    previous_hash: str | None  # … and its hash, which is where this ledger's records come in.
+    latest_time_seen: datetime | None
+    detail: str | None  # For people.
 
 
 def read_encode(payload: Mapping[str, Any]) -> Encode | Unreadable:
@@ -113,6 +161,42 @@ def read_delivery(payload: Mapping[str, Any]) -> Delivery | Unreadable:
     return delivery if delivery.window_start < delivery.window_end else Unreadable(member="window_end")
 
 
+def read_gap(payload: Mapping[str, Any]) -> Gap | Unreadable:
+    """The members of a gap record."""
+    try:
+        gap = Gap(
+            reason=GapReason(_choice(payload, "reason", GapReason)),
+            installation=_text(payload, "installation"),
+            first_seq=_integer(payload, "first_seq", lowest=1),
+            last_seq=None if payload.get("last_seq") is None else _integer(payload, "last_seq", lowest=1),
+            detail=_text(payload, "detail", lowest=0),
+        )
+    except _MemberError as error:
+        return Unreadable(member=error.member)
+    return gap if gap.last_seq is None or gap.first_seq <= gap.last_seq else Unreadable(member="last_seq")
+
+
+def read_lifecycle(payload: Mapping[str, Any]) -> Lifecycle | Unreadable:
+    """The members of a lifecycle record: the event, and those of the others that are there."""
+
+    def given(name: str) -> bool:
+        return payload.get(name) is not None
+
+    try:
+        return Lifecycle(
+            event=Event(_choice(payload, "event", Event)),
+            sdk=_text(payload, "sdk") if given("sdk") else None,
+            previous_sdk=_text(payload, "previous_sdk") if given("previous_sdk") else None,
+            previous_installation=_text(payload, "previous_installation") if given("previous_installation") else None,
+            previous_seq=_integer(payload, "previous_seq", lowest=0) if given("previous_seq") else None,
+            previous_hash=_hash(payload, "previous_hash") if given("previous_hash") else None,
+            latest_time_seen=_time(payload, "latest_time_seen") if given("latest_time_seen") else None,
+            detail=_text(payload, "detail", lowest=0) if given("detail") else None,
+        )
+    except _MemberError as error:
+        return Unreadable(member=error.member)
+
+
 class _MemberError(Exception):
     """Carries the name of a member from where it is read to where the payload is given up."""
 
@@ -124,6 +208,20 @@ class _MemberError(Exception):
 def _text(payload: Mapping[str, Any], name: str, *, lowest: int = 1) -> str:
     value = payload.get(name)
     if not isinstance(value, str) or not lowest <= len(value) <= _TEXT_CHARACTERS_MAX:
+        raise _MemberError(name)
+    return value
+
+
+def _hash(payload: Mapping[str, Any], name: str) -> str:
+    value = _text(payload, name)
+    if not _HASH.fullmatch(value):
+        raise _MemberError(name)
+    return value
+
+
+def _choice(payload: Mapping[str, Any], name: str, choices: type[StrEnum]) -> str:
+    value = _text(payload, name)
+    if value not in set(choices):
         raise _MemberError(name)
     return value
 

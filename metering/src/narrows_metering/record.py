@@ -63,19 +63,11 @@ class Record:
     payload: dict[str, Any]  # Integers, strings, booleans, None, lists and dicts; never a float.
     hash: str  # SHA-256 of the canonical bytes, lower-case hex.
 
-    @classmethod
-    def seal(cls, seq: int, prev: str, time: datetime, kind: Kind, payload: Mapping[str, object]) -> Self:
+    @staticmethod
+    def seal(seq: int, prev: str, time: datetime, kind: Kind, payload: Mapping[str, object]) -> Record:
         """Make the record that follows *prev*. Raises RecordRefused naming the payload member that is not allowed."""
-        checked = _checked_payload(payload)
-        body = canonical_bytes(_check_sequence(seq), _check_hash(prev, "prev"), time, kind, checked)
-        return cls(
-            seq=seq,
-            prev=prev,
-            time=time.astimezone(UTC),
-            kind=Kind(kind),
-            payload=checked,
-            hash=hashlib.sha256(body).hexdigest(),
-        )
+        record, _ = Unsealed.check(kind, payload, time).seal(_check_sequence(seq), _check_hash(prev, "prev"))
+        return record
 
     def canonical_bytes(self) -> bytes:
         """The bytes that are hashed: RFC 8785 JSON of everything but the hash."""
@@ -115,6 +107,43 @@ class Record:
             payload=_checked_payload(document["payload"]),
             hash=_check_hash(document["hash"], "hash"),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsealed:
+    """
+    A record that lacks only its place in a chain. All checking and writing out is done, so that many threads can
+    prepare records while one of them holds the ledger.
+    """
+
+    kind: Kind
+    payload: dict[str, Any]
+    time: datetime  # UTC.
+    _before: str  # Canonical JSON up to the value of `prev`, …
+    _after: str  # … and from behind the value of `seq`.
+
+    @classmethod
+    def check(cls, kind: Kind, payload: Mapping[str, object], time: datetime) -> Self:
+        """Raises RecordRefused naming the payload member that is not allowed."""
+        checked = _checked_members(payload)
+        text = canonical_json(checked)
+        if len(text) > PAYLOAD_BYTES_MAX:
+            raise RecordRefused(f"payload: {len(text)} bytes, more than {PAYLOAD_BYTES_MAX}")
+        # The members of a record, sorted as RFC 8785 asks: kind, payload, prev, seq, time.
+        return cls(
+            kind=Kind(kind),
+            payload=checked,
+            time=time if time.tzinfo is UTC else time.astimezone(UTC),
+            _before=f'{{"kind":"{kind}","payload":{text.decode()},"prev":"',
+            _after=f',"time":"{time_to_text(time)}"}}',
+        )
+
+    def seal(self, seq: int, prev: str) -> tuple[Record, bytes]:
+        """The record that follows *prev*, and its canonical bytes."""
+        body = f'{self._before}{prev}","seq":{seq}{self._after}'.encode()
+        digest = hashlib.sha256(body).hexdigest()
+        record = Record(seq=seq, prev=prev, time=self.time, kind=self.kind, payload=self.payload, hash=digest)
+        return record, body
 
 
 def genesis(installation_id: str) -> str:
@@ -161,14 +190,20 @@ def _check_hash(text: object, name: str) -> str:
 
 def _checked_payload(payload: object) -> dict[str, Any]:
     """A copy of *payload* that nobody else holds, with every rule checked."""
-    if not isinstance(payload, Mapping):
-        raise RecordRefused("payload: not an object")
-    checked: dict[str, Any] = _checked_value(payload, "payload", 1)
+    checked = _checked_members(payload)
     # Python's own text of it is quick to make and, times six, never shorter than the canonical bytes.
     if len(repr(checked)) * _BYTES_PER_CHARACTER_MAX > PAYLOAD_BYTES_MAX:
         size = len(canonical_json(checked))
         if size > PAYLOAD_BYTES_MAX:
             raise RecordRefused(f"payload: {size} bytes, more than {PAYLOAD_BYTES_MAX}")
+    return checked
+
+
+def _checked_members(payload: object) -> dict[str, Any]:
+    """A copy of *payload* that nobody else holds, with every rule checked but that of its size."""
+    if not isinstance(payload, Mapping):
+        raise RecordRefused("payload: not an object")
+    checked: dict[str, Any] = _checked_value(payload, "payload", 1)
     return checked
 
 
@@ -198,7 +233,11 @@ def _checked_value(value: Any, where: str, depth: int) -> Any:
         for key, item in value.items():
             if not isinstance(key, str) or not key.isascii() or not 1 <= len(key) <= PAYLOAD_KEY_CHARACTERS_MAX:
                 raise RecordRefused(f"{where}: a key that is not 1..{PAYLOAD_KEY_CHARACTERS_MAX} ASCII characters")
-            checked[str.__str__(key)] = _checked_value(item, key, depth + 1)
+            # What most members are needs no call; it counts, because this runs for every record.
+            if (type(item) is int and -INTEGER_MAX <= item <= INTEGER_MAX) or (type(item) is str and item.isascii()):
+                checked[str.__str__(key)] = item
+            else:
+                checked[str.__str__(key)] = _checked_value(item, key, depth + 1)
         return checked
     if isinstance(value, list | tuple):
         return [_checked_value(item, where, depth + 1) for item in value]

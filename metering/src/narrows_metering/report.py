@@ -151,24 +151,24 @@ def next_report(
     after: int | None = None,
 ) -> tuple[bytes, str] | None:
     """
-    Body and signature for the oldest records without a receipt, at most *limit*; None if there are none.
+    Body and signature for the oldest records without a receipt, at most *limit*; None if there are none. *after*
+    begins behind that record instead, for a server that has lost what it acknowledged.
 
-    With *after* for those that follow record number *after*, whether they have a receipt or not: for a server that lost
-    what it held.
-
-    Takes fewer where their size asks for it. Calling again before a receipt comes gives a report that begins with the
-    same records.
+    Takes fewer where their size asks for it, and none that a successor of this installation reports. Calling again
+    before a receipt comes gives a report that begins with the same records. Raises RecordsPruned if *after* lies before
+    what is kept, LedgerDamaged as `Ledger.records` does.
     """
     start = ledger.acknowledged() if after is None else after
+    limit = min(limit, REPORT_RECORDS_MAX, ledger.own_seq() - start)
+    if limit < 1:
+        return None
     receipt = ledger.latest_receipt()
     records, size = [], _ENVELOPE_BYTES_MAX
-    for record in ledger.records(start, min(limit, REPORT_RECORDS_MAX)):
+    for record in ledger.records(start, limit):
         size += len(canonical_json(record.to_dict())) + 1
         if size > REPORT_JSON_BYTES_MAX:
             break
         records.append(record)
-    if not records:
-        return None
     body = encode_report(
         Report(
             installation_id=ledger.installation_id,

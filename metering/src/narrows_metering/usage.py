@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from narrows_metering.chain import Head, MerkleTree, follow_chain, head_before
+from narrows_metering.descent import Descent
 from narrows_metering.errors import ChainBroken
 from narrows_metering.payload import (
     Delivery,
@@ -84,7 +85,7 @@ class Usage:
     development: set[str] = field(default_factory=set)  # Renditions.
     evidence: dict[tuple[str, str], LatestEvidence] = field(default_factory=dict)  # By asset and rendition.
     delivered: dict[str, Delivered] = field(default_factory=dict)  # By rendition.
-    repeated: dict[str, Delivered] = field(default_factory=dict)  # Imported before, hence not delivered again.
+    repeated: dict[str, Delivered] = field(default_factory=dict)  # Told before, hence not delivered again.
     unreadable: dict[tuple[str, str], list[Source]] = field(default_factory=dict)  # By kind and member.
 
 
@@ -95,16 +96,17 @@ def collect(records_by_installation: Mapping[str, Iterable[Record]], *, terms: T
     Raises ChainBroken, naming installation and record, if a run was altered.
     """
     usage = Usage()
-    seen: set[_Import] = set()
+    told = _Told()
     for installation_id in sorted(records_by_installation):
-        tree = MerkleTree()
+        tree, descent = MerkleTree(), Descent()
         first, last = 1, Head(seq=0, hash=genesis(installation_id))
         for record in _checked(records_by_installation[installation_id], installation_id):
             if not last.seq:
                 first = record.seq
             last = Head(seq=record.seq, hash=record.hash)
             tree.add(record.hash)
-            _take(usage, record, Source(installation_id=installation_id, seq=record.seq), terms, period, seen)
+            told.keys = descent.keys(record)
+            _take(usage, record, Source(installation_id=installation_id, seq=record.seq), terms, period, told)
         usage.proofs.append(
             Proof(
                 installation_id=installation_id,
@@ -129,7 +131,29 @@ def _checked(records: Iterable[Record], installation_id: str) -> Iterable[Record
         raise ChainBroken(broken.sequence, f"{broken.reason} (installation {installation_id})") from None
 
 
-def _take(usage: Usage, record: Record, source: Source, terms: Terms, period: Period, seen: set[_Import]) -> None:
+@dataclass(slots=True)
+class _Told:
+    """The deliveries that were told before: a fact that several ledgers carry, or an import that was run twice."""
+
+    keys: tuple[str, ...] = ()  # Of the record in hand; see `descent`.
+    _facts: set[bytes] = field(default_factory=set)
+    _imports: set[_Import] = field(default_factory=set)
+
+    def again(self, delivery: Delivery) -> bool:
+        """Whether *delivery*, of the record in hand, was told before. It is from now on."""
+        facts = [bytes.fromhex(key) for key in self.keys]
+        is_again = not self._facts.isdisjoint(facts)
+        self._facts.update(facts)
+        # Without a digest nothing tells a second import from a second delivery, so nothing is taken away then.
+        if delivery.source_digest:
+            window = delivery.window_start, delivery.window_end
+            key = (delivery.rendition, *window, delivery.source, delivery.source_digest)
+            is_again |= key in self._imports
+            self._imports.add(key)
+        return is_again
+
+
+def _take(usage: Usage, record: Record, source: Source, terms: Terms, period: Period, told: _Told) -> None:
     fact: Encode | Evidence | Delivery | Unreadable
     match record.kind:
         case Kind.ENCODE:
@@ -145,7 +169,8 @@ def _take(usage: Usage, record: Record, source: Source, terms: Terms, period: Pe
         case Kind.DELIVERY:
             fact = read_delivery(record.payload)
             if isinstance(fact, Delivery) and fact.window_start in period:
-                _count(usage, fact, source, seen)
+                counted = usage.repeated if told.again(fact) else usage.delivered
+                counted.setdefault(fact.rendition, Delivered()).add(fact, source)
         case Kind.GAP:
             if record.time in period:
                 usage.gaps.append(source)
@@ -161,14 +186,3 @@ def _keep_latest(kept: dict[tuple[str, str], LatestEvidence], found: LatestEvide
     known = kept.get(key)
     if known is None or (known.time, known.source) < (found.time, found.source):
         kept[key] = found
-
-
-def _count(usage: Usage, delivery: Delivery, source: Source, seen: set[_Import]) -> None:
-    # Without a digest nothing tells a second import from a second delivery, so nothing is taken away then.
-    if delivery.source_digest:
-        key = (delivery.rendition, delivery.window_start, delivery.window_end, delivery.source, delivery.source_digest)
-        if key in seen:
-            usage.repeated.setdefault(delivery.rendition, Delivered()).add(delivery, source)
-            return
-        seen.add(key)
-    usage.delivered.setdefault(delivery.rendition, Delivered()).add(delivery, source)
