@@ -34,7 +34,7 @@ def test_a_log_becomes_one_record_per_day_and_only_once(tmp_path: Path, settings
     assert first.unmatched_requests == 1
     assert (again.record_count, again.already_known) == (0, True)
     with open_meter(settings) as meter:
-        _, *deliveries = meter.ledger.records()
+        _enrolled, _encode, *deliveries = meter.ledger.records()
     assert {r.payload["rendition"] for r in deliveries} == {coded.rendition}
 
 
@@ -45,7 +45,7 @@ def test_a_damaged_log_adds_nothing(tmp_path: Path, settings: Settings) -> None:
     with pytest.raises(UsageError, match="sc-bytes"):
         account.import_deliveries(log, {"/v/clip.mkv": coded.target}, settings=settings)
     with open_meter(settings) as meter:
-        assert meter.ledger.head().seq == 1
+        assert meter.ledger.head().seq == 2  # Enrolment and encode.
 
 
 def test_a_development_license_has_nowhere_to_report_to(settings: Settings) -> None:

@@ -48,7 +48,7 @@ def test_evidence_names_the_asset_and_rendition_of_the_encode(clip: Path, coded:
     account.record_evidence(clip, coded, (Baseline.X264_MEDIUM,), settings=settings)
 
     with open_meter(settings) as meter:
-        encode, *evidence = meter.ledger.records()
+        _enrolled, encode, *evidence = meter.ledger.records()
         meter.ledger.verify()
     assert [r.kind for r in evidence] == [Kind.EVIDENCE, Kind.EVIDENCE]
     for record in evidence:

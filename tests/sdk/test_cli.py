@@ -44,8 +44,8 @@ def test_a_newcomers_session(tmp_path: Path) -> None:
         json.loads(narrows(tmp_path, "info", str(coded), "--json").stdout)["payload_bytes"] == encoded["payload_bytes"]
     )
     assert json.loads(narrows(tmp_path, "decode", str(coded), str(decoded), "--json").stdout)["frame_count"] == 3
-    assert json.loads(narrows(tmp_path, "usage", "status", "--json").stdout)["unreported"] == 1
-    assert json.loads(narrows(tmp_path, "usage", "verify", "--json").stdout)["verified_records"] == 1
+    assert json.loads(narrows(tmp_path, "usage", "status", "--json").stdout)["unreported"] == 2
+    assert json.loads(narrows(tmp_path, "usage", "verify", "--json").stdout)["verified_records"] == 2
 
 
 def test_wrong_usage_is_exit_code_two(tmp_path: Path) -> None:

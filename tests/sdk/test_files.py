@@ -68,7 +68,7 @@ def test_the_encode_is_in_the_ledger(tmp_path: Path, settings: Settings) -> None
     result = files.encode(a_clip(tmp_path / "source.y4m"), tmp_path / "coded.mkv", settings=settings)
 
     with open_meter(settings) as meter:
-        (record,) = meter.ledger.records()
+        _enrolled, record = meter.ledger.records()
     assert record.payload["bytes"] == result.payload_bytes
     assert record.payload["rendition"] == result.rendition
     assert record.payload["development"] is True
@@ -139,7 +139,7 @@ def test_a_damaged_ledger_refuses_a_new_encode(tmp_path: Path, settings: Setting
     at = data.rindex(b'"width":64')
     data[at + 8] ^= 1
     settings.ledger_path.write_bytes(data)
-    with pytest.raises(LedgerDamaged, match="record 1"):
+    with pytest.raises(LedgerDamaged, match="record 2"):
         files.encode(source, tmp_path / "again.mkv", settings=settings)
 
 

@@ -12,13 +12,14 @@ from narrows.errors import LicenseRefused
 from narrows.settings import Settings
 from narrows.usage import open_meter
 from narrows.video import to_frame, to_picture
+from narrows_metering.record import Kind
 
 from .builders import a_picture
 
 
 def recorded_frames(settings: Settings) -> list[int]:
     with open_meter(settings) as meter:
-        return [record.payload["frames"] for record in meter.ledger.records()]
+        return [record.payload["frames"] for record in meter.ledger.records() if record.kind is Kind.ENCODE]
 
 
 def test_frames_go_in_and_come_out(settings: Settings) -> None:

@@ -48,7 +48,7 @@ def record_evidence(
             Entry(kind=Kind.EVIDENCE, payload=evidence_payload(meter, comparison, item), time=now)
             for item in comparison.evidence
         ]
-        meter.ledger.append_all(entries)
+        meter.append_all(entries)
     return comparison
 
 
@@ -81,7 +81,7 @@ def import_deliveries(log: Path, files: Mapping[str, Path], *, settings: Setting
         is_new = [(p["source_digest"], p["rendition"], p["window_start"]) not in known for p in payloads]
         fresh = [p for p, is_fresh in zip(payloads, is_new, strict=True) if is_fresh]
         now = datetime.now(UTC)
-        meter.ledger.append_all([Entry(kind=Kind.DELIVERY, payload=p, time=now) for p in fresh])
+        meter.append_all([Entry(kind=Kind.DELIVERY, payload=p, time=now) for p in fresh])
     added = [t for t, is_fresh in zip(read.deliveries, is_new, strict=True) if is_fresh]
     return Imported(
         record_count=len(added),
@@ -105,4 +105,4 @@ def send_reports(*, url: str | None = None, again: bool = False, settings: Setti
         raise UsageError("this license is not metered by a server: there is nowhere to report to")
     with open_meter(settings) as meter, MeteringClient(target) as client, translated():
         keys = opened.bundle.keys_for(Role.RECEIPT, now)
-        return report_usage(meter, client, license_token=token, receipt_keys=keys, again=again)
+        return report_usage(settings, meter, client, license_token=token, receipt_keys=keys, at=now, again=again)

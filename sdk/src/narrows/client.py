@@ -60,10 +60,10 @@ def _rejection(response: httpx.Response) -> ReportRejected:
         problem = {}
     if not isinstance(problem, dict):
         problem = {}
-    expected = problem.get("expected_seq")
+    numbers = {name: problem[name] for name in ("seq", "expected_seq") if type(problem.get(name)) is int}
     return ReportRejected(
         str(problem.get("code", response.status_code)),
         str(problem.get("detail", f"the server answered {response.status_code}")),
         request_id=str(problem.get("request_id", "no request id")),
-        expected_seq=expected if type(expected) is int else None,
+        **numbers,
     )

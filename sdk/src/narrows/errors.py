@@ -91,11 +91,15 @@ class ReportRejected(UsageError):
     """
     Raised when the metering server refuses a report; the text starts with the request id.
 
-    *expected_seq* is the first record that the server lacks, where that is why.
+    *seq* is the record that contradicts one which the server holds, where that is why; *expected_seq* is the record
+    from which it wants to be told again.
     """
 
-    def __init__(self, code: str, detail: str, *, request_id: str, expected_seq: int | None = None) -> None:
+    def __init__(
+        self, code: str, detail: str, *, request_id: str, seq: int | None = None, expected_seq: int | None = None
+    ) -> None:
         super().__init__(f"{request_id}: {detail} [{code}]")
         self.code = code
         self.request_id = request_id
+        self.seq = seq
         self.expected_seq = expected_seq

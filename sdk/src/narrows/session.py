@@ -112,6 +112,7 @@ class Encoder:
                 preset=self.options.preset,
                 pixels=width * height,
             )
+            self._meter.require_room()
             self._model: LoadedModel = shipped_model()
             self._resources = stack.pop_all()
         self._coder = FrameEncoder(
@@ -203,7 +204,7 @@ class Encoder:
             "development": self.permission.granted.is_development,
         }
         with translated_usage():
-            self._meter.ledger.append(Kind.ENCODE, payload, time=datetime.now(UTC))
+            self._meter.append(Kind.ENCODE, payload, time=datetime.now(UTC))
         return summary
 
 
