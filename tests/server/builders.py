@@ -12,6 +12,8 @@ from pathlib import Path
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI
+from narrows.installation import key_path, write_secret
+from narrows.settings import Settings
 from narrows_licensing.signature import thumbprint
 from narrows_licensing.trust import Role
 from narrows_metering.ledger import Ledger
@@ -120,6 +122,16 @@ class Site:
         for file in self.folder.iterdir():
             (folder / file.name).write_bytes(file.read_bytes())
         return Site(folder=folder, license_token=self.license_token, key=self.key)
+
+    def settings(self) -> Settings:
+        """What the SDK reads on this machine; its keys are put where the SDK keeps them."""
+        for path, secret in (
+            (key_path(self.folder), self.key.private_bytes_raw()),
+            (self.folder / "asset.key", bytes(32)),
+        ):
+            if not path.exists():
+                write_secret(path, secret)
+        return Settings(license_path=self.folder / "license.json", roots_path=None, state_folder=self.folder)
 
     def _ledger(self) -> Ledger:
         return Ledger.open(self.folder / "ledger.sqlite", installation_id=self.installation_id)

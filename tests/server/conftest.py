@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from narrows_server.office import Office, initialise, open_office
 from narrows_server.settings import Settings
 
 from .builders import VENDOR, Browser, Clock, Site, a_contract, a_site
+from .postgres import Postgres, PostgresMissing, running_postgres
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +62,14 @@ def site(office: Office, tmp_path: Path) -> Site:
     """An installation of the customer `kanal` under the contract `kanal-1`, with nothing recorded yet."""
     a_contract(office)
     return a_site(office, tmp_path / "site")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL that the tests start themselves; skipped, with the reason, where there is none."""
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(running_postgres())
+        except PostgresMissing as missing:
+            pytest.skip(str(missing))
+        yield server

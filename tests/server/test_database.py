@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from narrows_metering.receipt import Receipt
+from narrows_metering.record import Kind, Record
+from narrows_metering.testing import GB, a_delivery, a_receipt, a_receipt_token, an_encode, some_records
+from narrows_metering.transparency import leaf_hash, log_entry
 from narrows_server import audit, schema
 from narrows_server.audit import AuditRow, Occasion
 from narrows_server.database import Database
 from narrows_server.office import Office
-from sqlalchemy import select, text
-from sqlalchemy.exc import StatementError
+from narrows_server.transparency.models import PendingLeaf
+from narrows_server.transparency.service import merge
+from narrows_server.usage import repository
+from sqlalchemy import Connection, MetaData, Table, select, text
+from sqlalchemy.exc import DatabaseError, StatementError
 
 from .builders import NOW
+from .postgres import Postgres
 
 
 def test_migrating_an_empty_database_gives_the_tables_of_the_models(tmp_path: Path) -> None:
@@ -27,6 +36,72 @@ def test_migrating_an_empty_database_gives_the_tables_of_the_models(tmp_path: Pa
             assert compare_metadata(MigrationContext.configure(connection), schema.TABLES) == []
     finally:
         database.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def fresh_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'fresh.sqlite'}"
+    postgres = request.getfixturevalue("postgres")
+    assert isinstance(postgres, Postgres)
+    return postgres.fresh_database()
+
+
+def test_both_databases_get_exactly_the_tables_of_the_models(fresh_url: str) -> None:
+    database = Database(fresh_url)
+    try:
+        schema.upgrade(database)
+        with database.engine.connect() as connection:
+            assert compare_metadata(MigrationContext.configure(connection), schema.TABLES) == []
+    finally:
+        database.close()
+
+
+def test_usage_from_before_the_second_revision_is_kept_counted_and_queued_for_the_log(fresh_url: str) -> None:
+    records = some_records([(Kind.ENCODE, an_encode()), (Kind.DELIVERY, a_delivery(delivered=7 * GB))])
+    receipt = a_receipt(records)
+    database = Database(fresh_url)
+    try:
+        schema.upgrade(database, to="0001")
+        with database.engine.begin() as connection:
+            write_first_revision(connection, records, receipt)
+        assert schema.upgrade(database) is True
+
+        with database.snapshot() as session:
+            (overview,) = repository.overviews(session)
+            installation = overview.installation
+            assert (installation.encode_count, installation.delivered_bytes) == (1, 7 * GB)
+            assert list(repository.read_records(session, installation.id, last_seq=2)) == records
+            pending = session.scalars(select(PendingLeaf)).one()
+        assert pending.leaf_hash == leaf_hash(log_entry(receipt)).hex()
+        for statement in ("UPDATE record SET kind = 'gap'", "DELETE FROM record", "UPDATE log_leaf SET last_seq = 1"):
+            if "log_leaf" in statement:
+                merge(database)
+            with pytest.raises(DatabaseError, match="never"), database.transaction() as session:
+                session.execute(text(statement))
+    finally:
+        database.close()
+
+
+def write_first_revision(connection: Connection, records: list[Record], receipt: Receipt) -> None:
+    """An installation with *records* and *receipt*, as the first revision kept them."""
+    i, at = receipt.installation_id, NOW
+    rows: list[tuple[str, list[object]]] = [
+        ("customer", ["kanal", "Kanal", "Storgatan 1", None, None, at]),
+        ("tariff", ["t", "CDN", "EUR", "[]", at]),
+        ("contract", ["kanal-1", "kanal", "t", "20", "libx265-medium", "ms_ssim", NOW.date(), 30, at]),
+        ("license", ["l", "kanal", "kanal-1", "production", at, at, None, "token"]),
+        ("installation", [i, "kanal", "kanal-1", "l", "key", "narrows 0.1.0", at, at, 2, records[-1].hash]),
+        ("receipt", [i, 1, 2, at, a_receipt_token(receipt)]),
+    ]
+    for record in records:
+        delivered = record.payload["bytes"] if record.kind is Kind.DELIVERY else None
+        document = json.dumps(record.to_dict(), sort_keys=True, separators=(",", ":"))
+        rows.append(("record", [i, record.seq, record.kind.value, record.hash, delivered, document]))
+    for name, values in rows:
+        table = Table(name, MetaData(), autoload_with=connection)
+        connection.execute(table.insert().values(dict(zip(table.c.keys(), values, strict=True))))
 
 
 def test_a_naive_time_does_not_reach_the_database(office: Office) -> None:

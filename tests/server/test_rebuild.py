@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,12 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 from narrows.client import MeteringClient
-from narrows.installation import Installation
 from narrows.reporter import Reported, report_usage
-from narrows.usage import Meter
+from narrows.usage import open_meter
 from narrows_licensing.trust import Role
-from narrows_metering.ledger import Ledger
 from narrows_metering.record import Kind
+from narrows_metering.statement import Exclusion
 from narrows_metering.testing import GB, a_delivery
 from narrows_server.app import create_app
 from narrows_server.office import Office, open_office
@@ -25,6 +25,7 @@ from narrows_server.statements.service import close, require_statement
 
 from .builders import NOVEMBER, VENDOR, Browser, Clock, Site, a_site, an_occasion, some_usage
 
+RECORDS = 4  # `some_usage`, and what the ledger says about itself.
 DECEMBER_FIRST = datetime(2026, 12, 1, 6, tzinfo=UTC)
 
 
@@ -43,12 +44,20 @@ class Wire(httpx.BaseTransport):
 def report(site: Site, office: Office, *, again: bool = False) -> Reported:
     """What `narrows usage report` does on the machine of *site*, against *office*."""
     keys = office.keyring.bundle.keys_for(Role.RECEIPT, office.clock())
+    settings = site.settings()
     with (
-        Ledger.open(site.folder / "ledger.sqlite", installation_id=site.installation_id) as ledger,
+        open_meter(settings, clock=office.clock) as meter,
         MeteringClient("http://narrows.test", transport=Wire(Browser(create_app(office)))) as client,
     ):
-        meter = Meter(Installation(site.key, bytes(32)), ledger)
-        return report_usage(meter, client, license_token=site.license_token, receipt_keys=keys, again=again)
+        return report_usage(
+            settings,
+            meter,
+            client,
+            license_token=site.license_token,
+            receipt_keys=keys,
+            at=office.clock(),
+            again=again,
+        )
 
 
 @contextmanager
@@ -91,7 +100,7 @@ def test_a_restored_server_asks_for_what_it_lacks_and_gets_it(
 
         assert reported.record_count == 2
         assert reported.receipt is not None
-        assert reported.receipt.last_seq == 5
+        assert reported.receipt.last_seq == 6
         assert report(site, older).record_count == 0
 
 
@@ -103,7 +112,36 @@ def test_a_server_rebuilt_from_the_ledgers_makes_the_same_statement(
             report(site, office)
         clock.advance(hours=3)
         for site in reversed(sites):
-            assert report(site, empty, again=True).record_count == 3
-            assert report(site, empty, again=True).record_count == 3
+            for _ in range(2):
+                assert report(site, empty, again=True).record_count == RECORDS
 
         assert statement_of_november(office) == statement_of_november(empty)
+
+
+def test_machines_that_were_copied_rebuild_it_too_and_what_they_share_is_billed_once(
+    home: Path, office: Office, site: Site, clock: Clock, tmp_path: Path
+) -> None:
+    # Given three copies of one machine, of which two share a delivery that nobody has reported.
+    with restored(home, tmp_path / "empty", clock) as empty:
+        site.record(*some_usage())
+        first = site.clone(tmp_path / "first")
+        site.record((Kind.DELIVERY, a_delivery(delivered=5 * GB)))
+        second = site.clone(tmp_path / "second")
+        copies = [first, second, site]
+        for number, copy in enumerate(copies, start=1):
+            copy.record((Kind.DELIVERY, a_delivery(delivered=number * GB)))
+
+        # When all report, and report everything again to a server that knows nothing.
+        handovers = [report(copy, office).handover_count for copy in copies]
+        clock.advance(hours=3)
+        for copy in reversed(copies):
+            report(copy, empty, again=True)
+
+        # Then both know the same, and the shared delivery is counted once and named once.
+        assert handovers == [0, 1, 1]
+        hash_, document = statement_of_november(office)
+        assert statement_of_november(empty) == (hash_, document)
+        statement = json.loads(document)
+        assert statement["delivered"]["bytes"] == (800 + 5 + 1 + 2 + 3) * GB
+        repeated = [e for e in statement["exceptions"] if e["reason"] == Exclusion.DUPLICATE_DELIVERY]
+        assert [(e["records"], e["delivered_bytes"]) for e in repeated] == [(1, 5 * GB)]

@@ -46,7 +46,7 @@ def stored(office: Office) -> list[tuple[str, int]]:
 
 def delivered_bytes(office: Office) -> int:
     with office.database.snapshot() as session:
-        return sum(overview.delivered_bytes for overview in repository.overviews(session))
+        return sum(overview.installation.delivered_bytes for overview in repository.overviews(session))
 
 
 def a_report(site: Site, records: list[Record], *, license_token: str | None = None) -> tuple[bytes, str]:
@@ -67,6 +67,23 @@ def a_report(site: Site, records: list[Record], *, license_token: str | None = N
 def deliveries(site: Site, count: int, *, delivered: int = GB) -> list[Record]:
     """A chain of *count* deliveries of this installation."""
     entries = [(Kind.DELIVERY, a_delivery(delivered=delivered, source_digest=f"file {n}")) for n in range(count)]
+    return some_records(entries, installation_id=site.installation_id)
+
+
+def forked(site: Site, *, common: int, own: int) -> tuple[list[Record], list[Record]]:
+    """Two histories of one installation that have their first *common* records in common and *own* more each."""
+    histories = []
+    for name in ("mine", "theirs"):
+        shared = [(Kind.DELIVERY, a_delivery(source_digest=f"file {n}")) for n in range(common)]
+        rest = [(Kind.DELIVERY, a_delivery(source_digest=f"{name} {n}")) for n in range(own)]
+        histories.append(some_records(shared + rest, installation_id=site.installation_id))
+    return histories[0], histories[1]
+
+
+def continuation(site: Site, previous_id: str) -> list[Record]:
+    """The ledger of a machine that was told to take a new name after record 3 of the old one."""
+    beginning = {"event": "reidentified", "previous_installation": previous_id, "previous_seq": 3}
+    entries = [(Kind.LIFECYCLE, beginning), (Kind.DELIVERY, a_delivery(source_digest="the fourth"))]
     return some_records(entries, installation_id=site.installation_id)
 
 
@@ -221,6 +238,131 @@ class TestContradictions:
         assert (answer.json()["code"], answer.json()["expected_seq"]) == ("gap", 1)
         with office.database.snapshot() as session:
             assert repository.list_installations(session) == []
+
+
+class TestFindingTheFirstContradiction:
+    """A client forks from the number that it is told: one too late, and a record would be billed nowhere."""
+
+    def test_a_report_of_which_even_the_beginning_is_unknown_to_us_is_asked_to_go_back(
+        self, office: Office, browser: Browser, site: Site
+    ) -> None:
+        send(browser, a_report(site, deliveries(site, 3)))
+        other = deliveries(site, 5, delivered=2 * GB)
+
+        answer = send(browser, a_report(site, other[3:])).json()
+        assert (answer["code"], answer["seq"], answer["expected_seq"]) == ("conflict", 4, 1)
+        answer = send(browser, a_report(site, other)).json()
+        assert (answer["code"], answer["seq"]) == ("conflict", 1)
+        assert "expected_seq" not in answer
+
+    def test_within_what_is_known_the_first_contradiction_is_named_at_once(self, browser: Browser, site: Site) -> None:
+        mine, theirs = forked(site, common=3, own=3)
+        send(browser, a_report(site, mine))
+
+        for first in (0, 2, 3):
+            answer = send(browser, a_report(site, theirs[first:])).json()
+            assert (answer["code"], answer["seq"]) == ("conflict", 4)
+            assert "expected_seq" not in answer
+
+    def test_a_report_that_begins_behind_the_fork_is_asked_to_go_back(self, browser: Browser, site: Site) -> None:
+        mine, theirs = forked(site, common=3, own=4)
+        send(browser, a_report(site, mine))
+        answer = send(browser, a_report(site, theirs[5:])).json()
+
+        assert (answer["code"], answer["seq"], answer["expected_seq"]) == ("conflict", 6, 1)
+
+    def test_a_clone_that_was_acknowledged_by_a_server_since_restored_loses_nothing(
+        self, office: Office, browser: Browser, site: Site
+    ) -> None:
+        """The server holds 1..6 and its clone's 7; the original, acknowledged up to 7 long ago, reports 8."""
+        mine, theirs = forked(site, common=6, own=2)
+        send(browser, a_report(site, theirs[:7]))
+
+        answer = send(browser, a_report(site, mine[7:])).json()
+        back = answer["expected_seq"] - 1
+        assert send(browser, a_report(site, mine[back:])).json()["seq"] == 7
+
+
+class TestGaps:
+    def test_a_gap_is_named_until_it_is_filled(self, admin: Browser, browser: Browser, site: Site) -> None:
+        records = deliveries(site, 6)
+        send(browser, a_report(site, records[:2]))
+        answer = send(browser, a_report(site, records[4:])).json()
+
+        assert (answer["complete_to"], answer["missing_first"], answer["missing_last"]) == (2, 3, 4)
+        (item,) = admin.get("/v1/installations").json()["items"]
+        assert item["standing"] == "incomplete"
+        gap = item["gap"]
+        assert (gap["complete_to"], gap["missing_first"], gap["missing_last"]) == (2, 3, 4)
+
+        send(browser, a_report(site, records[2:3]))
+        (item,) = admin.get("/v1/installations").json()["items"]
+        assert (item["gap"]["complete_to"], item["gap"]["missing_first"], item["gap"]["missing_last"]) == (3, 4, 4)
+
+        send(browser, a_report(site, records[3:]))
+        (item,) = admin.get("/v1/installations").json()["items"]
+        assert (item["gap"], item["standing"], item["records"]) == (None, "reporting", 6)
+
+    def test_a_later_report_can_only_make_a_gap_longer(self, admin: Browser, browser: Browser, site: Site) -> None:
+        records = deliveries(site, 8)
+        for first in (4, 6, 2):
+            send(browser, a_report(site, records[first:]))
+
+        (gap,) = admin.get("/v1/installations").json()["gaps"]
+        assert (gap["complete_to"], gap["missing_first"], gap["missing_last"]) == (0, 1, 6)
+
+    def test_a_gap_of_an_installation_that_is_not_known_yet_is_shown_too(
+        self, admin: Browser, browser: Browser, site: Site
+    ) -> None:
+        send(browser, a_report(site, deliveries(site, 3)[2:]))
+        answer = admin.get("/v1/installations").json()
+
+        assert answer["items"] == []
+        assert [gap["installation_id"] for gap in answer["gaps"]] == [site.installation_id]
+
+
+class TestReidentifiedInstallations:
+    def test_a_ledger_that_continues_another_is_linked_to_it(
+        self, office: Office, admin: Browser, browser: Browser, site: Site, tmp_path: Path
+    ) -> None:
+        successor = a_site(office, tmp_path / "successor")
+        # In the order of a rebuild, in which nobody says who comes first.
+        send(browser, a_report(successor, continuation(successor, site.installation_id)))
+        send(browser, a_report(site, deliveries(site, 3)))
+
+        items = {item["id"]: item for item in admin.get("/v1/installations").json()["items"]}
+        new, old = items[successor.installation_id], items[site.installation_id]
+        assert (new["forked_from"], new["forked_at_seq"]) == (site.installation_id, 3)
+        assert (old["continued_as"], old["standing"]) == (successor.installation_id, "replaced")
+
+    def test_nobody_can_claim_to_continue_what_another_customer_owns(
+        self, office: Office, admin: Browser, browser: Browser, site: Site, tmp_path: Path
+    ) -> None:
+        a_contract(office, customer_id="other", contract_id="other-1")
+        stranger = a_site(office, tmp_path / "stranger", customer_id="other", contract_id="other-1")
+        send(browser, a_report(site, deliveries(site, 3)))
+        send(browser, a_report(stranger, continuation(stranger, site.installation_id)))
+
+        items = {item["id"]: item for item in admin.get("/v1/installations").json()["items"]}
+        assert items[stranger.installation_id]["forked_from"] is None
+        assert items[site.installation_id]["continued_as"] is None
+
+    @pytest.mark.parametrize(
+        "payload",
+        [
+            {"event": "enrolled"},
+            {"event": "reidentified"},
+            {"event": "reidentified", "previous_installation": 5, "previous_seq": 3},
+            {"event": "reidentified", "previous_installation": "x", "previous_seq": 3},
+            {"event": "reidentified", "previous_installation": "x" * 43, "previous_seq": "3"},
+        ],
+    )
+    def test_a_first_record_that_names_no_predecessor_is_taken_all_the_same(
+        self, browser: Browser, site: Site, payload: dict[str, object]
+    ) -> None:
+        records = some_records([(Kind.LIFECYCLE, payload)], installation_id=site.installation_id)
+
+        assert send(browser, a_report(site, records)).status_code == 200
 
 
 class TestTrust:

@@ -6,6 +6,7 @@ Every way in which this server says no.
     ├── NotInitialised             the state folder has no keys or database yet
     ├── Invalid                    what was asked makes no sense; the detail says which value
     ├── NotFound                   no such thing, or not yours
+    ├── NotMergedYet               a report that is accepted and not in the transparency log yet
     ├── AlreadyExists              the id is taken
     ├── SignInRequired             the admin key is missing or wrong
     ├── ReportTooLarge             a report of more bytes than `narrows_metering` allows
@@ -55,6 +56,12 @@ class NotFound(ServerError):
     """No such thing. A thing that belongs to somebody else gives the same answer."""
 
     code, status, title = "not_found", 404, "There is no such thing"
+
+
+class NotMergedYet(ServerError):
+    """The report was accepted; the tree that was asked for is older than that."""
+
+    code, status, title = "not_merged_yet", 404, "The report is not in the log yet"
 
 
 class AlreadyExists(ServerError):

@@ -17,20 +17,21 @@ from narrows_server.errors import NotInitialised
 from narrows_server.invoices import models as invoices
 from narrows_server.licenses import models as licenses
 from narrows_server.statements import models as statements
+from narrows_server.transparency import models as transparency
 from narrows_server.usage import models as usage
 
 # Importing them is what registers the tables.
-MODULES_WITH_TABLES = (audit, auth, customers, invoices, licenses, statements, usage)
+MODULES_WITH_TABLES = (audit, auth, customers, invoices, licenses, statements, transparency, usage)
 TABLES: MetaData = Base.metadata
 
 
-def upgrade(database: Database) -> bool:
-    """Bring *database* to the newest revision, in one transaction; True if anything had to be done."""
+def upgrade(database: Database, *, to: str = "head") -> bool:
+    """Bring *database* to the newest revision, or *to* an older one; True unless it was at the newest already."""
     config = _config()
     with database.engine.begin() as connection:
         before = MigrationContext.configure(connection).get_current_revision()
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
     return before != _newest(config)
 
 

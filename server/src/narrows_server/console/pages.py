@@ -26,6 +26,8 @@ from narrows_server.office import Office
 from narrows_server.statements import repository as statements
 from narrows_server.statements.figures import read_figures
 from narrows_server.usage import repository as usage
+from narrows_server.usage.alarms import alarms, missing
+from narrows_server.usage.service import standing
 from narrows_server.web import OfficeOf, is_signed_in, read_body
 
 FORM_BYTES_MAX = 4096
@@ -53,6 +55,8 @@ _templates.globals.update(
     per_cent=wording.per_cent,
     moment=wording.moment,
     month=wording.month,
+    missing=missing,
+    standing=standing,
     version=__version__,
 )
 
@@ -97,11 +101,13 @@ def _overview(session: Session, office: Office) -> dict[str, Any]:
     billed: dict[str, int] = defaultdict(int)
     for invoice in numbers.values():
         billed[invoice.currency] += invoice.total_minor
+    installations = usage.overviews(session)
     return {
         "vendor": office.vendor,
         "now": now,
         "licenses": [(issued, state(issued, now)) for issued in licenses.list_licenses(session)],
-        "installations": usage.overviews(session),
+        "installations": installations,
+        "alarms": alarms(installations, usage.list_gaps(session), at=now),
         "accounts": [(row, figures, numbers.get(row.id)) for row, figures in accounts],
         "held": [outcome for outcome in statements.list_outcomes(session) if outcome.result == "held"],
         "invoices": list(numbers.values()),

@@ -2,36 +2,123 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from narrows_server import wording
+from narrows_server.errors import NotFound
 from narrows_server.terminal import AsJson, Home, group, office_of, show_json, show_table
 from narrows_server.usage import repository
-from narrows_server.usage.schemas import InstallationOut
+from narrows_server.usage.alarms import missing
+from narrows_server.usage.models import Fork
+from narrows_server.usage.schemas import GapOut, InstallationOut, InstallationsOut
 
 usage = group("What the installations have reported.")
 
 
 @usage.command("list")
 def list_usage(home: Home = None, as_json: AsJson = False) -> None:
-    """Show every installation, the one that reported last first."""
+    """Show every installation, the one that reported last first, and what is missing."""
     with office_of(home) as office, office.database.snapshot() as session:
-        rows = [InstallationOut.of(overview) for overview in repository.overviews(session)]
+        shown = InstallationsOut.of(repository.overviews(session), repository.list_gaps(session), at=office.clock())
     if as_json:
-        show_json([row.model_dump(mode="json") for row in rows])
-    else:
+        show_json([row.model_dump(mode="json") for row in shown.items])
+        return
+    show_table(
+        (
+            "installation",
+            "customer",
+            "contract",
+            "standing",
+            ">complete to",
+            "missing",
+            ">encodes",
+            ">delivered",
+            ">forks",
+            "last report",
+        ),
+        [
+            (
+                row.id,
+                row.customer_id,
+                row.contract_id,
+                row.standing,
+                wording.exact(row.records),
+                row.gap and _missing(row.gap),
+                wording.exact(row.encodes),
+                wording.volume(row.delivered_bytes),
+                wording.exact(row.forks),
+                wording.moment(row.reported_at),
+            )
+            for row in shown.items
+        ],
+        empty="no installation has reported yet",
+    )
+    known = {row.id for row in shown.items}
+    strangers = [gap for gap in shown.gaps if gap.installation_id not in known]
+    if strangers:
         show_table(
-            ("installation", "customer", "contract", ">records", ">encodes", ">delivered", ">forks", "last report"),
+            ("not known yet", "customer", "contract", ">complete to", "missing", "seen"),
             [
                 (
-                    row.id,
-                    row.customer_id,
-                    row.contract_id,
-                    wording.exact(row.records),
-                    wording.exact(row.encodes),
-                    wording.volume(row.delivered_bytes),
-                    wording.exact(row.forks),
-                    wording.moment(row.reported_at),
+                    gap.installation_id,
+                    gap.customer_id,
+                    gap.contract_id,
+                    wording.exact(gap.complete_to),
+                    _missing(gap),
+                    wording.moment(gap.seen_at),
                 )
-                for row in rows
+                for gap in strangers
             ],
-            empty="no installation has reported yet",
+            empty="",
         )
+
+
+@usage.command("show")
+def show_usage(
+    installation: Annotated[str, typer.Argument(metavar="INSTALLATION", help="Its id, or how that begins.")],
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one installation: where it comes from, what is missing, and which records contradict ours."""
+    with office_of(home) as office, office.database.snapshot() as session:
+        found = [row for row in repository.overviews(session) if row.installation.id.startswith(installation)]
+        if len(found) != 1:
+            raise NotFound(f"{'no installation' if not found else 'more than one installation'} begins {installation}")
+        row = InstallationOut.of(found[0], at=office.clock())
+        forks = repository.list_forks(session, row.id)
+    if as_json:
+        show_json(row.model_dump(mode="json") | {"contradictions": [_contradiction(fork) for fork in forks]})
+        return
+    facts = [
+        ("installation", row.id),
+        ("customer", row.customer_id),
+        ("contract", row.contract_id),
+        ("license", row.license_id),
+        ("SDK", row.sdk),
+        ("standing", row.standing),
+        ("enrolled", wording.moment(row.enrolled_at)),
+        ("last report", wording.moment(row.reported_at)),
+        ("encodes", wording.exact(row.encodes)),
+        ("delivered", wording.volume(row.delivered_bytes)),
+        ("complete to", wording.exact(row.records)),
+        ("missing", row.gap and f"{_missing(row.gap)}, seen {wording.moment(row.gap.seen_at)}"),
+        ("continues", row.forked_from and f"{row.forked_from} after record {row.forked_at_seq}"),
+        ("continued as", row.continued_as),
+    ]
+    show_table(("", ""), [fact for fact in facts if fact[1] is not None], empty="")
+    if forks:
+        show_table(
+            (">contradicting record", "hash", "seen"),
+            [(wording.exact(fork.seq), fork.hash, wording.moment(fork.seen_at)) for fork in forks],
+            empty="",
+        )
+
+
+def _missing(gap: GapOut) -> str:
+    return missing(gap.complete_to, gap.missing_last)
+
+
+def _contradiction(fork: Fork) -> dict[str, object]:
+    return {"seq": fork.seq, "hash": fork.hash, "seen_at": fork.seen_at}

@@ -7,13 +7,12 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from narrows_metering.report import REPORT_BYTES_MAX
 
-from narrows_server.audit import Occasion
 from narrows_server.errors import ReportNotTrusted
 from narrows_server.office import Office
 from narrows_server.problems import problem
 from narrows_server.usage import repository
-from narrows_server.usage.schemas import InstallationOut, InstallationsOut, ReceiptOut
-from narrows_server.usage.service import Accepted, Conflict, Gap, read_report, take_in
+from narrows_server.usage.schemas import InstallationsOut, ReceiptOut
+from narrows_server.usage.service import Accepted, Conflict, Gap, receive
 from narrows_server.web import OfficeOf, Reader, read_body
 
 SIGNATURE_HEADER = "Narrows-Signature"
@@ -26,8 +25,9 @@ async def post_report(request: Request, office: OfficeOf) -> Response:
     """
     The body is the report (`application/octet-stream`), the header `Narrows-Signature` its detached JWS.
 
-    200 with a signed receipt, for the same report always the same one. 409 `conflict` when a record contradicts one
-    that we hold, 409 `gap` with `expected_seq` when records are missing before the first.
+    200 with a signed receipt, for the same report always the same one. 409 `gap` with `expected_seq` when records are
+    missing before the first. 409 `conflict` when record `seq` contradicts one that we hold: it is the first to do so,
+    unless there is an `expected_seq` to send again from.
     """
     signature = request.headers.get(SIGNATURE_HEADER)
     if signature is None:
@@ -37,15 +37,18 @@ async def post_report(request: Request, office: OfficeOf) -> Response:
     match outcome:
         case Accepted(receipt=receipt):
             return JSONResponse(ReceiptOut(receipt=receipt).model_dump())
-        case Conflict(seq=seq):
+        case Conflict(seq=seq, expected_seq=expected):
+            # Members that a program acts on: with expected_seq it goes back there, without one it knows where to fork.
+            members = {"seq": seq} if expected is None else {"seq": seq, "expected_seq": expected}
             return problem(
                 request,
                 status=409,
                 code="conflict",
                 title="This installation has reported something else before",
                 detail=f"record {seq} contradicts the one we hold. Has this machine been copied or restored from "
-                "a backup? Nothing of this report was counted",
-                seq=seq,
+                "a backup? Nothing of this report was counted"
+                + ("" if expected is None else f". Send again from {expected} on to find the first that does"),
+                **members,
             )
         case Gap(expected_seq=expected, first_seq=first):
             return problem(
@@ -55,19 +58,17 @@ async def post_report(request: Request, office: OfficeOf) -> Response:
                 title="Records are missing before this report",
                 detail=f"we hold every record up to {expected - 1}; send records from {expected} on, not from {first}",
                 expected_seq=expected,
+                complete_to=expected - 1,
+                missing_first=expected,
+                missing_last=first - 1,
             )
 
 
 def _take_in(office: Office, body: bytes, signature: str) -> Accepted | Conflict | Gap:
-    # Everything that needs no database comes before the transaction: SQLite has one writer at a time.
-    report = read_report(body, signature)
-    occasion = Occasion(actor=f"installation:{report.installation_id}", at=office.clock())
-    # Leaving the block commits, so nobody hears of a receipt that could still be lost.
-    with office.database.transaction() as session:
-        return take_in(session, report, keyring=office.keyring, occasion=occasion)
+    return receive(office.database, body, signature, keyring=office.keyring, at=office.clock())
 
 
-@router.get("/installations", dependencies=[Reader], summary="Installations and their usage")
+@router.get("/installations", dependencies=[Reader], summary="Installations, their usage and what they lack")
 def get_installations(office: OfficeOf) -> InstallationsOut:
     with office.database.snapshot() as session:
-        return InstallationsOut(items=[InstallationOut.of(overview) for overview in repository.overviews(session)])
+        return InstallationsOut.of(repository.overviews(session), repository.list_gaps(session), at=office.clock())

@@ -1,10 +1,10 @@
-"""Tables of installations, their records, the receipts they got, and records that contradicted known ones."""
+"""Tables of installations, their records, the receipts they got, and what is missing or contradicts known records."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, Text
+from sqlalchemy import BigInteger, ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from narrows_server.customers.models import Customer
@@ -12,7 +12,12 @@ from narrows_server.database import Base, UtcDateTime
 
 
 class Installation(Base):
-    """One running copy of the SDK. Its id is the thumbprint of its key; `head_*` is the last record known of it."""
+    """
+    One running copy of the SDK. Its id is the thumbprint of its key; `head_*` is the last record known of it.
+
+    `previous_*` is what its first record says of the ledger that it continues. That is a claim: it is shown only if
+    the other installation is of the same customer.
+    """
 
     __tablename__ = "installation"
 
@@ -26,16 +31,26 @@ class Installation(Base):
     reported_at: Mapped[datetime] = mapped_column(UtcDateTime)
     head_seq: Mapped[int] = mapped_column(BigInteger)
     head_hash: Mapped[str] = mapped_column(String(64))
+    # Kept here because a look at the console must not read every record. Never billed from.
+    encode_count: Mapped[int] = mapped_column(BigInteger)
+    delivered_bytes: Mapped[int] = mapped_column(BigInteger)
+    previous_id: Mapped[str | None] = mapped_column(String(64))
+    previous_seq: Mapped[int | None] = mapped_column(BigInteger)
 
     customer: Mapped[Customer] = relationship(lazy="joined", innerjoin=True)
 
 
 class StoredRecord(Base):
-    """One record, exactly as it was reported. The key is what makes it impossible to count it twice."""
+    """
+    One record, exactly as it was reported. The key is what makes it impossible to count it twice.
+
+    No foreign key: checking one for each record would cost half as much as storing it, and the one writer, intake,
+    holds the installation's row locked.
+    """
 
     __tablename__ = "record"
 
-    installation_id: Mapped[str] = mapped_column(ForeignKey("installation.id"), primary_key=True)
+    installation_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     kind: Mapped[str] = mapped_column(String(20))
     hash: Mapped[str] = mapped_column(String(64))
@@ -67,4 +82,17 @@ class Fork(Base):
     document: Mapped[str] = mapped_column(Text)
 
 
-Index("ix_record_installation_kind", StoredRecord.installation_id, StoredRecord.kind, StoredRecord.seq)
+class OpenGap(Base):
+    """
+    Records that an installation must have, because it reported later ones, and that we lack. Gone once they are here.
+
+    What is missing begins behind the installation's head. The installation may be one that we do not know (yet).
+    """
+
+    __tablename__ = "gap"
+
+    installation_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customer.id"))
+    contract_id: Mapped[str] = mapped_column(ForeignKey("contract.id"))
+    last_missing: Mapped[int] = mapped_column(BigInteger)
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -1,19 +1,33 @@
-"""Every query about installations, their records, receipts and forks."""
+"""Every query about installations, their records, receipts, gaps and forks."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
-from narrows_metering.payload import Delivery, read_delivery
-from narrows_metering.record import Kind, Record
-from sqlalchemy import func, insert, select
+from narrows_metering.record import Record
+from sqlalchemy import CursorResult, delete, func, select, text
 from sqlalchemy.orm import Session
 
-from narrows_server.usage.models import Fork, Installation, IssuedReceipt, StoredRecord
+from narrows_server.usage.arrival import Arrival
+from narrows_server.usage.models import Fork, Installation, IssuedReceipt, OpenGap, StoredRecord
 
 PAGE_RECORDS = 5_000
+
+# One statement with five parameters, whatever the number of records: neither a driver nor a protocol has to walk
+# through them. Canonical JSON has no line breaks; the other columns have no commas.
+_UNNEST_RECORDS = text(
+    """
+    INSERT INTO record (installation_id, seq, kind, hash, delivered_bytes, document)
+    SELECT :installation_id, :before_seq + number, kind, hash, delivered::bigint, document
+    FROM unnest(
+        string_to_array(:kinds, ','), string_to_array(:hashes, ','), string_to_array(:delivered, ',', ''),
+        string_to_array(:documents, E'\\n')
+    ) WITH ORDINALITY AS row (kind, hash, delivered, document, number)
+    """
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,9 +35,11 @@ class InstallationOverview:
     """An installation and what is known of its usage, for people to look at."""
 
     installation: Installation
-    encode_count: int
-    delivered_bytes: int
     fork_count: int
+    forked_at: datetime | None  # When the last contradiction was seen.
+    gap: OpenGap | None
+    forked_from: str | None  # The installation of the same customer that this one continues, …
+    continued_as: str | None  # … and the one that continues this one.
 
 
 def lock_installation(session: Session, installation_id: str) -> Installation | None:
@@ -42,29 +58,28 @@ def list_installations(session: Session, *, contract_id: str | None = None) -> l
 
 def overviews(session: Session) -> list[InstallationOverview]:
     """Every installation, the one that reported last first."""
-    records = (
-        select(
-            StoredRecord.installation_id,
-            func.count().filter(StoredRecord.kind == Kind.ENCODE.value).label("encodes"),
-            func.coalesce(func.sum(StoredRecord.delivered_bytes), 0).label("delivered"),
-        )
-        .group_by(StoredRecord.installation_id)
-        .subquery()
-    )
-    forks = select(func.count()).where(Fork.installation_id == Installation.id).scalar_subquery()
-    query = (
-        select(Installation, records.c.encodes, records.c.delivered, forks)
-        .outerjoin(records, records.c.installation_id == Installation.id)
-        .order_by(Installation.reported_at.desc(), Installation.id)
-    )
+    query = select(Installation).order_by(Installation.reported_at.desc(), Installation.id)
+    installations = {installation.id: installation for installation in session.scalars(query)}
+    forked = select(Fork.installation_id, func.count().label("fork_count"), func.max(Fork.seen_at).label("seen_at"))
+    forks = {row.installation_id: row for row in session.execute(forked.group_by(Fork.installation_id))}
+    gaps = {gap.installation_id: gap for gap in list_gaps(session)}
+    origins = {
+        installation.id: installation.previous_id
+        for installation in installations.values()
+        if installation.previous_id in installations
+        and installations[installation.previous_id].customer_id == installation.customer_id
+    }
+    successors = {origin: successor for successor, origin in origins.items()}
     return [
         InstallationOverview(
             installation=installation,
-            encode_count=encodes or 0,
-            delivered_bytes=int(delivered or 0),  # PostgreSQL sums to a Decimal.
-            fork_count=fork_count,
+            fork_count=forks[installation.id].fork_count if installation.id in forks else 0,
+            forked_at=forks[installation.id].seen_at if installation.id in forks else None,
+            gap=gaps.get(installation.id),
+            forked_from=origins.get(installation.id),
+            continued_as=successors.get(installation.id),
         )
-        for installation, encodes, delivered, fork_count in session.execute(query)
+        for installation in installations.values()
     ]
 
 
@@ -76,20 +91,27 @@ def stored_hashes(session: Session, installation_id: str, *, first_seq: int, las
     return {row.seq: row.hash for row in session.execute(query)}
 
 
-def add_records(session: Session, installation_id: str, records: Iterable[Record]) -> None:
-    """Store records that are known to continue the installation's chain."""
-    rows = [
-        {
-            "installation_id": installation_id,
-            "seq": record.seq,
-            "kind": record.kind.value,
-            "hash": record.hash,
-            "delivered_bytes": _delivered_bytes(record),
-            "document": record_document(record),
+def add_records(session: Session, arrival: Arrival, *, first_seq: int) -> None:
+    """Store the records of *arrival* from *first_seq* on, which are known to continue the installation's chain."""
+    known = first_seq - arrival.first_seq
+    connection = session.connection()
+    if connection.dialect.name == "postgresql":
+        row = {
+            "installation_id": arrival.installation_id,
+            "before_seq": first_seq - 1,
+            "kinds": ",".join(arrival.kinds[known:]),
+            "hashes": ",".join(arrival.hashes[known:]),
+            "delivered": ",".join("" if count is None else str(count) for count in arrival.delivered[known:]),
+            "documents": "\n".join(arrival.documents[known:]),
         }
-        for record in records
-    ]
-    session.execute(insert(StoredRecord), rows)
+        connection.execute(_UNNEST_RECORDS, row)
+        return
+    columns = zip(arrival.kinds, arrival.hashes, arrival.delivered, arrival.documents, strict=True)
+    rows = [(arrival.installation_id, seq, *column) for seq, column in enumerate(columns, start=arrival.first_seq)]
+    connection.exec_driver_sql(
+        "INSERT INTO record (installation_id, seq, kind, hash, delivered_bytes, document) VALUES (?, ?, ?, ?, ?, ?)",
+        rows[known:],
+    )
 
 
 def read_records(session: Session, installation_id: str, *, last_seq: int) -> Iterator[Record]:
@@ -118,17 +140,27 @@ def get_receipt(session: Session, installation_id: str, first_seq: int, last_seq
     return session.get(IssuedReceipt, (installation_id, first_seq, last_seq))
 
 
-def get_fork(session: Session, installation_id: str, record: Record) -> Fork | None:
-    return session.get(Fork, (installation_id, record.seq, record.hash))
+def get_fork(session: Session, installation_id: str, seq: int, record_hash: str) -> Fork | None:
+    return session.get(Fork, (installation_id, seq, record_hash))
 
 
-def record_document(record: Record) -> str:
-    """A record as it is stored: the JSON of its `to_dict`."""
-    return json.dumps(record.to_dict(), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+def list_forks(session: Session, installation_id: str) -> list[Fork]:
+    query = select(Fork).where(Fork.installation_id == installation_id).order_by(Fork.seq, Fork.hash)
+    return list(session.scalars(query))
 
 
-def _delivered_bytes(record: Record) -> int | None:
-    if record.kind is not Kind.DELIVERY:
-        return None
-    delivery = read_delivery(record.payload)
-    return delivery.bytes_delivered if isinstance(delivery, Delivery) else None
+def get_gap(session: Session, installation_id: str) -> OpenGap | None:
+    return session.get(OpenGap, installation_id)
+
+
+def list_gaps(session: Session) -> list[OpenGap]:
+    """Every open gap, also those of installations that we do not know."""
+    return list(session.scalars(select(OpenGap).order_by(OpenGap.seen_at.desc(), OpenGap.installation_id)))
+
+
+def close_gap(session: Session, installation_id: str, *, head_seq: int) -> bool:
+    """Forget the installation's gap if nothing of it is missing any more; True if there was one."""
+    filled = delete(OpenGap).where(OpenGap.installation_id == installation_id, OpenGap.last_missing <= head_seq)
+    done = session.execute(filled, execution_options={"synchronize_session": False})
+    assert isinstance(done, CursorResult)
+    return done.rowcount > 0

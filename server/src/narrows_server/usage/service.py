@@ -2,35 +2,48 @@
 Taking in a report: every record once, in order, or not at all.
 
 A report proves itself: the installation's signature, and inside it a license that we signed. Contradictions and gaps
-are expected outcomes and come back as values, because the first of them leaves a row behind that must be committed.
+are expected outcomes and come back as values, because both leave a row behind that must be committed.
+
+Nothing that a statement says may depend on when or how often a record came: a server that lost its database must
+come to the same statements from the customers' ledgers.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
 
+import orjson
 from narrows_licensing.errors import LicensingError
 from narrows_licensing.license import License
 from narrows_licensing.signature import Typ, verify
 from narrows_metering.chain import merkle_root
 from narrows_metering.errors import MeteringError, ReportUnreadable
-from narrows_metering.record import Record, genesis
-from narrows_metering.report import Receipt, Report, check_report
+from narrows_metering.receipt import INSTALLATION_ID, Receipt
+from narrows_metering.record import Kind, genesis
+from narrows_metering.report import REPORT_RECORDS_MAX, check_report
 from sqlalchemy.orm import Session
 
 from narrows_server import audit
 from narrows_server.audit import Occasion
 from narrows_server.customers.repository import lock_customer
+from narrows_server.database import Database
 from narrows_server.errors import ReportNotRead, ReportNotTrusted
 from narrows_server.keyring import Keyring
 from narrows_server.licenses.repository import get_license
 from narrows_server.signing import sign_token
+from narrows_server.transparency import service as transparency
 from narrows_server.usage import repository
-from narrows_server.usage.models import Fork, Installation, IssuedReceipt
+from narrows_server.usage.arrival import Arrival, read_good_report
+from narrows_server.usage.models import Fork, Installation, IssuedReceipt, OpenGap
+from narrows_server.usage.repository import InstallationOverview
 
 NONCE_BYTES = 16
+SILENT_AFTER = timedelta(hours=24)
+TOTAL_MAX = 2**63 - 1  # What a database's integer holds. Totals are for people; nobody delivers nine exabytes.
+REIDENTIFIED = "reidentified"  # The event of a first record that continues another installation's ledger.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +55,15 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conflict:
-    """Record *seq* contradicts what this installation reported before. Nothing of the report was counted."""
+    """
+    Record *seq* contradicts what this installation reported before. Nothing of the report was counted.
+
+    It is the first that does so, unless there is an *expected_seq*: then the records before the report contradict
+    ours already, and only a report that begins further back, there, can show which one is the first.
+    """
 
     seq: int
+    expected_seq: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,77 +74,107 @@ class Gap:
     first_seq: int  # The first record of the report.
 
 
-def read_report(body: bytes, signature: str) -> Report:
+class Standing(StrEnum):
+    """What people should know about an installation first."""
+
+    REPLACED = "replaced"  # Another one continues it, after a conflict.
+    INCOMPLETE = "incomplete"  # It must have records that we lack.
+    SILENT = "silent"  # Nothing new from it for `SILENT_AFTER`.
+    REPORTING = "reporting"
+
+
+def standing(overview: InstallationOverview, at: datetime) -> Standing:
+    """How an installation stands at the time *at*."""
+    if overview.gap is not None:
+        return Standing.INCOMPLETE
+    if overview.continued_as is not None:
+        return Standing.REPLACED
+    return Standing.SILENT if at - overview.installation.reported_at >= SILENT_AFTER else Standing.REPORTING
+
+
+def receive(
+    database: Database, body: bytes, signature: str, *, keyring: Keyring, at: datetime
+) -> Accepted | Conflict | Gap:
+    """
+    Take in one report from the network or from a file: the whole of it, in a transaction of its own.
+
+    The answer is returned after the commit, so nobody hears of a receipt that could still be lost. Raises
+    `ReportNotRead` and `ReportNotTrusted`.
+    """
+    # Everything that needs no database comes before the transaction: SQLite has one writer at a time.
+    arrival = read_report(body, signature)
+    occasion = Occasion(actor=f"installation:{arrival.installation_id}", at=at)
+    with database.transaction() as session:
+        return take_in(session, arrival, keyring=keyring, occasion=occasion)
+
+
+def read_report(body: bytes, signature: str) -> Arrival:
     """
     The report in *body*, if its signature and its own chain hold. Needs no database.
 
     Raises `ReportNotRead` for bytes that are no report, `ReportNotTrusted` for one that does not prove itself.
     """
     try:
-        report = check_report(body, signature)
+        return read_good_report(body, signature) or Arrival.of(check_report(body, signature))
     except ReportUnreadable as error:
         raise ReportNotRead(str(error)) from error
     except (MeteringError, LicensingError) as error:
         raise ReportNotTrusted(str(error)) from error
-    if not report.records:
-        raise ReportNotRead("the report has no records")
-    return report
 
 
-def take_in(session: Session, report: Report, *, keyring: Keyring, occasion: Occasion) -> Accepted | Conflict | Gap:
+def take_in(session: Session, arrival: Arrival, *, keyring: Keyring, occasion: Occasion) -> Accepted | Conflict | Gap:
     """
-    Add what is new in *report* and answer with a receipt for all of it.
+    Add what is new in a report and answer with a receipt for all of it.
 
     The same report again gets the same receipt and changes nothing; a part that we hold already must be equal to it.
     Raises `ReportNotTrusted` if the license inside is not ours, or not this installation's.
     """
-    license = _read_license(session, report, keyring)
-    records = report.records
-    installation = _find_installation(session, report, license)
+    license = _read_license(arrival, keyring)
+    installation = _find_installation(session, arrival, license)
     head_seq = installation.head_seq if installation else 0
-    head_hash = installation.head_hash if installation else genesis(report.installation_id)
-    if records[0].seq > head_seq + 1:
-        return Gap(expected_seq=head_seq + 1, first_seq=records[0].seq)
-    known = [record for record in records if record.seq <= head_seq]
-    fresh = records[len(known) :]
+    head_hash = installation.head_hash if installation else genesis(arrival.installation_id)
+    if arrival.first_seq > head_seq + 1:
+        _note_gap(session, arrival, license, occasion)
+        return Gap(expected_seq=head_seq + 1, first_seq=arrival.first_seq)
 
-    contradiction = _find_contradiction(session, report.installation_id, known)
-    if contradiction is None and fresh and fresh[0].prev != head_hash:
-        contradiction = fresh[0]
+    contradiction = _find_contradiction(session, arrival, head_seq)
+    if contradiction is None and arrival.first_seq == head_seq + 1 and arrival.prev != head_hash:
+        # What differs is the record before, at the latest; this one is merely the first that we can show.
+        contradiction = Conflict(seq=arrival.first_seq, expected_seq=max(1, arrival.first_seq - REPORT_RECORDS_MAX))
     if contradiction is not None:
-        _keep_fork(session, report.installation_id, contradiction, occasion)
-        return Conflict(seq=contradiction.seq)
+        _keep_fork(session, arrival, contradiction.seq, occasion)
+        return contradiction
 
     if installation is None:
-        installation = _enrol(session, report, license, occasion)
-    if fresh:
-        repository.add_records(session, installation.id, fresh)
-        installation.head_seq, installation.head_hash = fresh[-1].seq, fresh[-1].hash
-        installation.reported_at = occasion.at
-        installation.sdk = report.sdk
-        installation.license_id = license.license_id
-        audit.write(session, occasion, "usage.accepted", installation.id, first=fresh[0].seq, last=fresh[-1].seq)
-    return Accepted(receipt=_receipt(session, installation.id, records, keyring, occasion))
+        installation = _enrol(session, arrival, license, occasion)
+    if arrival.last_seq > head_seq:
+        _add(session, installation, arrival, license, occasion)
+        # With new records in it, nobody can have a receipt for this run yet.
+        return Accepted(receipt=_issue_receipt(session, arrival, keyring, occasion))
+    issued = repository.get_receipt(session, arrival.installation_id, arrival.first_seq, arrival.last_seq)
+    return Accepted(receipt=issued.token if issued else _issue_receipt(session, arrival, keyring, occasion))
 
 
-def _read_license(session: Session, report: Report, keyring: Keyring) -> License:
-    """The license in *report*. It may have expired or been revoked since: usage is counted all the same."""
+def _read_license(arrival: Arrival, keyring: Keyring) -> License:
+    """The license in a report. It may have expired or been revoked since: usage is counted all the same."""
     try:
-        license = License.from_claims(verify(report.license_token, typ=Typ.LICENSE, keys=keyring.license_keys()))
+        return License.from_claims(verify(arrival.license_token, typ=Typ.LICENSE, keys=keyring.license_keys()))
     except LicensingError as error:
         raise ReportNotTrusted(f"the license in the report is not one of ours: {error}") from error
-    if get_license(session, license.license_id) is None:
+
+
+def _find_installation(session: Session, arrival: Arrival, license: License) -> Installation | None:
+    """The installation, its row locked; None if this is its first report. Raises `ReportNotTrusted`."""
+    installation = repository.lock_installation(session, arrival.installation_id)
+    # The license that it showed last is in our books, or the row could not refer to it.
+    if (installation is None or installation.license_id != license.license_id) and (
+        get_license(session, license.license_id) is None
+    ):
         raise ReportNotTrusted(f"license {license.license_id} is signed by us but not in our books")
-    return license
-
-
-def _find_installation(session: Session, report: Report, license: License) -> Installation | None:
-    """The installation, its row locked; None if this is its first report."""
-    installation = repository.lock_installation(session, report.installation_id)
     if installation is None:
         # Two first reports at once: the second waits here, and then finds what the first has enrolled.
         lock_customer(session, license.customer_id)
-        installation = repository.lock_installation(session, report.installation_id)
+        installation = repository.lock_installation(session, arrival.installation_id)
     if installation is None:
         return None
     if (installation.customer_id, installation.contract_id) != (license.customer_id, license.metering.contract_id):
@@ -136,18 +185,23 @@ def _find_installation(session: Session, report: Report, license: License) -> In
     return installation
 
 
-def _enrol(session: Session, report: Report, license: License, occasion: Occasion) -> Installation:
+def _enrol(session: Session, arrival: Arrival, license: License, occasion: Occasion) -> Installation:
+    previous_id, previous_seq = _origin(arrival)
     installation = Installation(
-        id=report.installation_id,
+        id=arrival.installation_id,
         customer_id=license.customer_id,
         contract_id=license.metering.contract_id,
         license_id=license.license_id,
-        public_key=report.public_key,
-        sdk=report.sdk,
+        public_key=arrival.public_key,
+        sdk=arrival.sdk,
         enrolled_at=occasion.at,
         reported_at=occasion.at,
         head_seq=0,
-        head_hash=genesis(report.installation_id),
+        head_hash=genesis(arrival.installation_id),
+        encode_count=0,
+        delivered_bytes=0,
+        previous_id=previous_id,
+        previous_seq=previous_seq,
     )
     session.add(installation)
     session.flush()
@@ -155,54 +209,107 @@ def _enrol(session: Session, report: Report, license: License, occasion: Occasio
     return installation
 
 
-def _find_contradiction(session: Session, installation_id: str, known: Sequence[Record]) -> Record | None:
-    """The first of *known* that is not what we hold under its number."""
-    if not known:
+def _origin(arrival: Arrival) -> tuple[str | None, int | None]:
+    """The installation and its last record that a ledger says it continues, in its first record; else nothing."""
+    nothing = (None, None)
+    if arrival.kinds[0] != Kind.LIFECYCLE:
+        return nothing
+    payload = orjson.loads(arrival.documents[0])["payload"]
+    previous_id, previous_seq = payload.get("previous_installation"), payload.get("previous_seq")
+    if payload.get("event") != REIDENTIFIED or type(previous_seq) is not int or not isinstance(previous_id, str):
+        return nothing
+    return (previous_id, previous_seq) if INSTALLATION_ID.fullmatch(previous_id) else nothing
+
+
+def _find_contradiction(session: Session, arrival: Arrival, head_seq: int) -> Conflict | None:
+    """The first record of a report that is not what we hold under its number, if there is one."""
+    if arrival.first_seq > head_seq:
         return None
-    stored = repository.stored_hashes(session, installation_id, first_seq=known[0].seq, last_seq=known[-1].seq)
-    return next((record for record in known if stored[record.seq] != record.hash), None)
+    stored = repository.stored_hashes(
+        session, arrival.installation_id, first_seq=arrival.first_seq - 1, last_seq=min(head_seq, arrival.last_seq)
+    )
+    for seq, record_hash in enumerate(arrival.hashes, start=arrival.first_seq):
+        if seq > head_seq:
+            break
+        if stored[seq] != record_hash:
+            is_first = seq > arrival.first_seq or seq == 1 or stored[seq - 1] == arrival.prev
+            return Conflict(seq=seq, expected_seq=None if is_first else max(1, seq - REPORT_RECORDS_MAX))
+    return None
 
 
-def _keep_fork(session: Session, installation_id: str, record: Record, occasion: Occasion) -> None:
+def _keep_fork(session: Session, arrival: Arrival, seq: int, occasion: Occasion) -> None:
     """Keep a contradicting record aside, once. It is shown to people and counted nowhere."""
-    if repository.get_fork(session, installation_id, record) is not None:
+    place = seq - arrival.first_seq
+    if repository.get_fork(session, arrival.installation_id, seq, arrival.hashes[place]) is not None:
         return
     session.add(
         Fork(
-            installation_id=installation_id,
-            seq=record.seq,
-            hash=record.hash,
+            installation_id=arrival.installation_id,
+            seq=seq,
+            hash=arrival.hashes[place],
             seen_at=occasion.at,
-            document=repository.record_document(record),
+            document=arrival.documents[place],
         )
     )
-    audit.write(session, occasion, "installation.forked", installation_id, seq=record.seq)
+    audit.write(session, occasion, "installation.forked", arrival.installation_id, seq=seq)
 
 
-def _receipt(
-    session: Session, installation_id: str, records: Sequence[Record], keyring: Keyring, occasion: Occasion
-) -> str:
-    first_seq, last_seq = records[0].seq, records[-1].seq
-    issued = repository.get_receipt(session, installation_id, first_seq, last_seq)
-    if issued is not None:
-        return issued.token
+def _note_gap(session: Session, arrival: Arrival, license: License, occasion: Occasion) -> None:
+    """Remember what is missing until it is here; a later report can only make it more."""
+    last_missing = arrival.first_seq - 1
+    gap = repository.get_gap(session, arrival.installation_id)
+    if gap is not None:
+        gap.last_missing = max(gap.last_missing, last_missing)
+        return
+    session.add(
+        OpenGap(
+            installation_id=arrival.installation_id,
+            customer_id=license.customer_id,
+            contract_id=license.metering.contract_id,
+            last_missing=last_missing,
+            seen_at=occasion.at,
+        )
+    )
+    audit.write(session, occasion, "usage.gap_seen", arrival.installation_id, last_missing=last_missing)
+
+
+def _add(session: Session, installation: Installation, arrival: Arrival, license: License, occasion: Occasion) -> None:
+    """Store the records behind the installation's head, and move the head."""
+    first_seq = installation.head_seq + 1
+    known = first_seq - arrival.first_seq
+    repository.add_records(session, arrival, first_seq=first_seq)
+    delivered_bytes = sum(count or 0 for count in arrival.delivered[known:])
+    installation.head_seq, installation.head_hash = arrival.last_seq, arrival.hashes[-1]
+    installation.encode_count += arrival.kinds[known:].count(Kind.ENCODE)
+    installation.delivered_bytes = min(installation.delivered_bytes + delivered_bytes, TOTAL_MAX)
+    installation.reported_at = occasion.at
+    installation.sdk = arrival.sdk
+    installation.license_id = license.license_id
+    audit.write(session, occasion, "usage.accepted", installation.id, first=first_seq, last=arrival.last_seq)
+    if repository.close_gap(session, installation.id, head_seq=arrival.last_seq):
+        audit.write(session, occasion, "usage.gap_filled", installation.id, complete_to=arrival.last_seq)
+
+
+def _issue_receipt(session: Session, arrival: Arrival, keyring: Keyring, occasion: Occasion) -> str:
+    """A receipt for exactly these records, and its place in the queue of the transparency log."""
     receipt = Receipt(
-        installation_id=installation_id,
-        first_seq=first_seq,
-        last_seq=last_seq,
-        head_hash=records[-1].hash,
-        merkle_root=merkle_root([record.hash for record in records]),
+        installation_id=arrival.installation_id,
+        first_seq=arrival.first_seq,
+        last_seq=arrival.last_seq,
+        head_hash=arrival.hashes[-1],
+        merkle_root=merkle_root(arrival.hashes),
         nonce=secrets.token_urlsafe(NONCE_BYTES),
         time=occasion.at,
     )
     token = sign_token(receipt.claims(), typ=Typ.RECEIPT, key=keyring.receipt)
     session.add(
         IssuedReceipt(
-            installation_id=installation_id,
-            first_seq=first_seq,
-            last_seq=last_seq,
+            installation_id=arrival.installation_id,
+            first_seq=arrival.first_seq,
+            last_seq=arrival.last_seq,
             issued_at=occasion.at,
             token=token,
         )
     )
+    transparency.queue(session, receipt)
     return token
