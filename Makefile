@@ -7,7 +7,7 @@ MEMBERS := licensing metering sdk server
 TORCH := torch==2.13.0
 VIDEO ?=
 
-.PHONY: help install demo test check format rd train clean
+.PHONY: help install demo test check format simulate crash load rd train clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,15 @@ check: install ## Lint, types and import contracts only
 format: install ## Format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+simulate: install ## SDK, network, disks and server from SEEDS=2000 seeds: FIRST=0 to resume, JOBS=2, ARGS=--json
+	@$(BIN)/python -m tests.simulation.run --seeds $(or $(SEEDS),2000) --first $(or $(FIRST),0) --jobs $(or $(JOBS),2) $(ARGS)
+
+crash: install ## kill -9, power cuts, every byte changed, replay: KILLS=500 CUTS=500, ARGS=--json
+	@$(BIN)/python -m tests.crash.run --kills $(or $(KILLS),500) --cuts $(or $(CUTS),500) $(ARGS)
+
+load: install ## Records a second beside a naive peer: DURATION=60 seconds on each database, ARGS="--json load.json"
+	@$(BIN)/python -m tests.load.run --duration $(or $(DURATION),60) $(ARGS)
 
 rd: install ## Rate-distortion table: CLIPS=folder of .mkv or .mp4 clips
 	@test -n "$(CLIPS)" || { echo "usage: make rd CLIPS=folder"; exit 2; }
