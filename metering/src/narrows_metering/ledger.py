@@ -375,8 +375,8 @@ class Ledger:
         the last number that was this installation's. With nothing to leave, nothing happens.
         """
         with self._file.transaction("BEGIN IMMEDIATE") as connection:
-            own = connection.execute(select(RETIREMENT.c.own_seq)).scalar_one()
-            yield int(own)
+            own = ledger_rows.number(connection.execute(select(RETIREMENT.c.own_seq)).scalar_one())
+            yield own
             if own_seq < own:
                 connection.execute(update(RETIREMENT).values(own_seq=own_seq, successor=successor))
 
@@ -392,7 +392,7 @@ class Ledger:
             return self._own_seq
         with self._file.transaction("BEGIN") as connection:
             own = connection.execute(select(RETIREMENT.c.own_seq)).scalar_one_or_none()
-            return ledger_rows.read_head(connection).seq if own is None else int(own)
+            return ledger_rows.read_head(connection).seq if own is None else ledger_rows.number(own)
 
     def fold(self) -> None:
         """Bring everything into the file at `path`, so that it can be moved once closed. Raises LedgerUnavailable."""

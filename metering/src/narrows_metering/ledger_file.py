@@ -20,7 +20,7 @@ from typing import Any, Final, Literal, Protocol
 from weakref import WeakSet
 
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, MultipleResultsFound, NoResultFound
 
 from narrows_metering import ledger_schema
 from narrows_metering.errors import DiskFull, LedgerDamaged, LedgerUnavailable
@@ -81,6 +81,8 @@ class LedgerFile:
             # SQLite quotes a damaged schema in its message, which then may not be text.
             except (DBAPIError, UnicodeDecodeError) as error:
                 raise _explain(error, first_doubtful) from error
+            except (MultipleResultsFound, NoResultFound) as error:
+                raise LedgerDamaged(first_doubtful, f"a table does not have the row that it must: {error}") from error
 
     def fold(self) -> None:
         """

@@ -62,12 +62,12 @@ def read_latest_receipt(connection: Connection, *, skips_altered: bool) -> Recei
 def read_acknowledged(connection: Connection) -> int:
     """The last record that a receipt says it covers; 0 while there is none."""
     last_seq = connection.execute(select(func.max(RECEIPTS.c.last_seq))).scalar_one()
-    return int(last_seq or 0)
+    return number(last_seq or 0)
 
 
 def read_last_seq(connection: Connection) -> int:
     """The highest number that a row has, whatever the head says."""
-    return int(connection.execute(select(func.max(RECORDS.c.seq))).scalar_one() or 0)
+    return number(connection.execute(select(func.max(RECORDS.c.seq))).scalar_one() or 0)
 
 
 def read_hash(connection: Connection, seq: int) -> str | None:
@@ -78,7 +78,7 @@ def read_hash(connection: Connection, seq: int) -> str | None:
 
 def newest_lifecycle(connection: Connection, limit: int) -> list[int]:
     """The numbers of the last records that the ledger holds about itself, newest first."""
-    return [int(seq) for seq in connection.exec_driver_sql(_LIFECYCLE, (limit,)).scalars()]
+    return [number(seq) for seq in connection.exec_driver_sql(_LIFECYCLE, (limit,)).scalars()]
 
 
 def check_ends(connection: Connection, installation_id: str) -> None:
@@ -151,7 +151,14 @@ def digest_of(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
+def number(value: object) -> int:
+    """A record's number, or 0, as a column holds it: SQLite lets damage turn it into anything."""
+    if type(value) is not int or not 0 <= value <= SEQUENCE_MAX:
+        raise LedgerDamaged(None, "a number in the ledger is unreadable")
+    return value
+
+
 def _link(seq: object, text: object) -> Head:
-    if type(seq) is not int or not 0 <= seq <= SEQUENCE_MAX or type(text) is not str:
+    if type(text) is not str:
         raise LedgerDamaged(None, "the head of the ledger is unreadable")
-    return Head(seq=seq, hash=text)
+    return Head(seq=number(seq), hash=text)

@@ -16,7 +16,9 @@ def get_customer(session: Session, customer_id: str) -> Customer | None:
 
 def lock_customer(session: Session, customer_id: str) -> Customer:
     """The customer's row, locked until the end of the transaction where the database has row locks."""
-    return session.execute(select(Customer).where(Customer.id == customer_id).with_for_update()).scalar_one()
+    # Not its key: whoever only writes a row that refers to the customer must not wait, or two such would for each other.
+    query = select(Customer).where(Customer.id == customer_id).with_for_update(key_share=True)
+    return session.execute(query).scalar_one()
 
 
 def get_tariff(session: Session, tariff_id: str) -> Tariff | None:

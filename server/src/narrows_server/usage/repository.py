@@ -45,7 +45,9 @@ class InstallationOverview:
 def lock_installation(session: Session, installation_id: str) -> Installation | None:
     """The installation's row, locked until the end of the transaction where the database has row locks."""
     # Only its own table: PostgreSQL would otherwise lock the customer for every report of that customer.
-    query = select(Installation).where(Installation.id == installation_id).with_for_update(of=Installation)
+    query = (
+        select(Installation).where(Installation.id == installation_id).with_for_update(of=Installation, key_share=True)
+    )
     return session.scalars(query).first()
 
 
