@@ -12,6 +12,9 @@ from narrows.settings import Settings
 from narrows_licensing.development import development_license_file
 
 from .builders import settings_in
+from .vendor import made_vendor_home, vendor
+
+__all__ = ["made_vendor_home", "vendor"]
 
 
 @pytest.fixture(autouse=True, scope="session")

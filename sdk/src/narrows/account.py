@@ -7,21 +7,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from narrows_licensing.trust import Role
-from narrows_licensing.verdict import Refused
 from narrows_metering.importers.cloudfront import read_deliveries
 from narrows_metering.ledger import Entry
 from narrows_metering.record import Kind
 
 from narrows.baseline import Baseline, Comparison, compare, evidence_payload
-from narrows.client import MeteringClient
+from narrows.destination import connect, find_destination, require_url
 from narrows.errors import UsageError
 from narrows.files import coded_digest
-from narrows.gate import read_license, refusal
 from narrows.reporter import Reported, report_usage
 from narrows.session import rendition_id
 from narrows.settings import Settings
-from narrows.usage import open_meter, translated
+from narrows.usage import open_meter
 
 
 def baselines(names: list[str] | None) -> tuple[Baseline, ...]:
@@ -96,13 +93,14 @@ def send_reports(*, url: str | None = None, again: bool = False, settings: Setti
     """Report all that is unsent to *url*, or to the license's server; with *again* everything from the first record."""
     settings = settings or Settings.read()
     now = datetime.now(UTC)
-    read = read_license(settings, now)
-    if isinstance(read, Refused):
-        raise refusal(read, settings.license_path)
-    token, opened = read
-    target = url or opened.license.metering.report_url
-    if target is None or opened.bundle is None:
-        raise UsageError("this license is not metered by a server: there is nowhere to report to")
-    with open_meter(settings) as meter, MeteringClient(target) as client, translated():
-        keys = opened.bundle.keys_for(Role.RECEIPT, now)
-        return report_usage(settings, meter, client, license_token=token, receipt_keys=keys, at=now, again=again)
+    destination = find_destination(settings, now)
+    with open_meter(settings) as meter, connect(settings, url or require_url(destination)) as client:
+        return report_usage(
+            settings,
+            meter,
+            client,
+            license_token=destination.license_token,
+            receipt_keys=destination.receipt_keys,
+            at=now,
+            again=again,
+        )

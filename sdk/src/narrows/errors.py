@@ -21,6 +21,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from narrows_licensing.verdict import Reason
 
 
@@ -89,17 +91,25 @@ class LedgerDamaged(UsageError):
 
 class ReportRejected(UsageError):
     """
-    Raised when the metering server refuses a report; the text starts with the request id.
+    Raised when the metering server refuses a report or a question; the text starts with the request id.
 
     *seq* is the record that contradicts one which the server holds, where that is why; *expected_seq* is the record
-    from which it wants to be told again.
+    from which it wants to be told again. *retry_after* is how long it wants to be left alone.
     """
 
     def __init__(
-        self, code: str, detail: str, *, request_id: str, seq: int | None = None, expected_seq: int | None = None
+        self,
+        code: str,
+        detail: str,
+        *,
+        request_id: str,
+        seq: int | None = None,
+        expected_seq: int | None = None,
+        retry_after: timedelta | None = None,
     ) -> None:
         super().__init__(f"{request_id}: {detail} [{code}]")
         self.code = code
         self.request_id = request_id
         self.seq = seq
         self.expected_seq = expected_seq
+        self.retry_after = retry_after

@@ -7,7 +7,8 @@ end and without a thread; `background` decides when there is one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -16,13 +17,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from narrows_metering.errors import LedgerDamaged, RecordsPruned
 from narrows_metering.ledger import Ledger
 from narrows_metering.receipt import Receipt, read_receipt
-from narrows_metering.report import REPORT_RECORDS_MAX, next_report
+from narrows_metering.report import REPORT_RECORDS_MAX, decode_report, next_report
 
 from narrows.client import MeteringClient
 from narrows.errors import ReportRejected, UsageError
 from narrows.installation import Installation
 from narrows.settings import Settings
-from narrows.usage import Meter, open_retired, reidentify, translated
+from narrows.usage import Meter, Retired, open_retired, reidentify, translated
 from narrows.version import VERSION
 
 HANDOVERS_MAX: Final = 8  # In one round; a server that contradicts every name that we take has another problem.
@@ -82,6 +83,71 @@ def report_usage(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Upcoming:
+    """A report as it would be sent now: *body* and *signature* are what goes over the wire, to the byte."""
+
+    installation_id: str
+    body: bytes
+    signature: str
+
+
+@contextmanager
+def upcoming_reports(
+    settings: Settings,
+    meter: Meter,
+    *,
+    license_token: str,
+    again: bool = False,
+    records_max: int = REPORT_RECORDS_MAX,
+) -> Iterator[Iterator[Upcoming]]:
+    """
+    All reports that `report_usage` would send, in its order, one at a time; nothing is sent and nothing changes.
+
+    The first is what goes out next, to the byte. A later one names the same receipt as the first, since those in
+    between are still to come; otherwise it is the same too.
+    """
+    with translated(), open_retired(settings) as earlier:
+        yield _upcoming(earlier, meter, license_token, again=again, records_max=records_max)
+
+
+def _upcoming(
+    earlier: tuple[Retired, ...], meter: Meter, license_token: str, *, again: bool, records_max: int
+) -> Iterator[Upcoming]:
+    has_news = again or _has_news(meter)
+    everybody: list[Retired | Meter] = [*earlier, meter]
+    for one in everybody:
+        sent = _start(one.ledger, again=again, makes_sure=has_news and one is not meter)
+        while (
+            report := next_report(
+                one.ledger,
+                key=one.installation.key,
+                license_token=license_token,
+                sdk=VERSION,
+                after=sent,
+                limit=records_max,
+            )
+        ) is not None:
+            body, signature = report
+            yield Upcoming(installation_id=one.installation.id, body=body, signature=signature)
+            start = one.ledger.acknowledged() if sent is None else sent
+            sent = start + len(decode_report(body).records)
+
+
+def _has_news(meter: Meter) -> bool:
+    return meter.ledger.acknowledged() < meter.ledger.head().seq
+
+
+def _start(ledger: Ledger, *, again: bool, makes_sure: bool) -> int | None:
+    """The record behind which reports begin; None for what is acknowledged, which the ledger knows."""
+    own, pruned = ledger.own_seq(), ledger.pruned().seq
+    if again:
+        return pruned
+    if makes_sure and pruned < own <= ledger.acknowledged():
+        return own - 1
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Contradiction:
     """The server holds other records of an installation from *first_seq* on."""
 
@@ -93,7 +159,7 @@ def _report_all(round_: _Round, settings: Settings, meter: Meter) -> _Contradict
     """Report for those that lived here before, then for the one that lives here now."""
     while True:
         # Whoever has news finds out, with a record or two, whether the server still has what the earlier ones sent.
-        has_news = round_.again or meter.ledger.acknowledged() < meter.ledger.head().seq
+        has_news = round_.again or _has_news(meter)
         with open_retired(settings) as earlier:
             for one in earlier:
                 try:
@@ -135,7 +201,7 @@ class _Round:
         """Send what *installation* has to report; with *makes_sure* its last record if there is nothing else."""
         if ledger.own_seq() == 0:
             return None  # Of a ledger that is damaged from the first record on, nothing else can be asked.
-        sent = self._start(ledger, makes_sure=makes_sure)  # None: what is acknowledged, which the ledger knows.
+        sent = _start(ledger, again=self.again, makes_sure=makes_sure)
         lowest = ledger.own_seq() + 1
         while True:
             upcoming = next_report(
@@ -171,14 +237,6 @@ class _Round:
             self.record_count += receipt.last_seq - receipt.first_seq + 1
             self.report_count += 1
             self.receipt = receipt
-
-    def _start(self, ledger: Ledger, *, makes_sure: bool) -> int | None:
-        own, pruned = ledger.own_seq(), ledger.pruned().seq
-        if self.again:
-            return pruned
-        if makes_sure and pruned < own <= ledger.acknowledged():
-            return own - 1
-        return None
 
 
 def _contradiction(ledger: Ledger, rejected: ReportRejected) -> _Contradiction:

@@ -2,7 +2,7 @@
 Encoding and decoding frame by frame: gate → codec → ledger, in that order.
 
 An encoder asks the license once, when it opens. When it closes it writes one record of what it coded;
-`close` returns after the record is on the disk.
+`close` returns after the record is on the disk. Reporting it is the background's business.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Self
 import av
 from narrows_metering.record import Kind
 
+from narrows.background import report_in_background
 from narrows.codec.bitstream import Configuration, StreamHeader
 from narrows.codec.coder import CodedFrame, FrameDecoder, FrameEncoder
 from narrows.codec.weights import LoadedModel, shipped_model
@@ -115,6 +116,7 @@ class Encoder:
             self._meter.require_room()
             self._model: LoadedModel = shipped_model()
             self._resources = stack.pop_all()
+        self._wake_reporter = report_in_background(self._settings, self.permission.license)
         self._coder = FrameEncoder(
             width,
             height,
@@ -205,6 +207,7 @@ class Encoder:
         }
         with translated_usage():
             self._meter.append(Kind.ENCODE, payload, time=datetime.now(UTC))
+        self._wake_reporter()
         return summary
 
 

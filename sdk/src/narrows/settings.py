@@ -21,11 +21,18 @@ class Settings:
     """
     *license_path*: the license file. *roots_path*: the vendor's root keys when they are not those of this release.
     *state_folder*: the ledger and this installation's keys; keep it on a disk that survives a restart.
+
+    *proxy* (a URL) and *ca_bundle* (a PEM file) are for reports. Without them the variables that other programs follow
+    hold: `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, `SSL_CERT_FILE` and `SSL_CERT_DIR`, which `httpx` reads.
+    *reports_in_background*: whether an open encoder reports by itself where its license leaves the choice.
     """
 
     license_path: Path
     roots_path: Path | None
     state_folder: Path
+    proxy: str | None = None
+    ca_bundle: Path | None = None
+    reports_in_background: bool = True
 
     @property
     def ledger_path(self) -> Path:
@@ -34,7 +41,8 @@ class Settings:
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ, *, license_path: Path | None = None) -> Settings:
         """
-        Read `NARROWS_LICENSE`, `NARROWS_ROOTS` and `NARROWS_STATE`; *license_path* wins over its variable.
+        Read `NARROWS_LICENSE`, `NARROWS_ROOTS`, `NARROWS_STATE`, `NARROWS_PROXY`, `NARROWS_CA_BUNDLE` and
+        `NARROWS_REPORTING` (`background`, or `manual`); *license_path* wins over its variable.
 
         >>> Settings.read({"NARROWS_STATE": "/var/lib/narrows"}).ledger_path
         PosixPath('/var/lib/narrows/ledger.sqlite')
@@ -42,10 +50,14 @@ class Settings:
         roots = environment.get("NARROWS_ROOTS")
         named = environment.get("NARROWS_LICENSE")
         state = environment.get("NARROWS_STATE")
+        ca_bundle = environment.get("NARROWS_CA_BUNDLE")
         return cls(
             license_path=license_path or (Path(named) if named else default_license_path()),
             roots_path=Path(roots) if roots else None,
             state_folder=Path(state) if state else Path(platformdirs.user_state_dir(APPLICATION)),
+            proxy=environment.get("NARROWS_PROXY") or None,
+            ca_bundle=Path(ca_bundle) if ca_bundle else None,
+            reports_in_background=environment.get("NARROWS_REPORTING") != "manual",
         )
 
 

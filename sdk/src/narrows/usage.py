@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from narrows_metering import errors as metering
-from narrows_metering.ledger import Ledger
+from narrows_metering.ledger import RETENTION, Ledger
 from narrows_metering.payload import DETAIL_CHARACTERS_MAX, Event, GapReason
 
 from narrows.installation import Installation, earlier_ids
@@ -27,6 +27,7 @@ __all__ = [
     "Retired",
     "open_meter",
     "open_retired",
+    "prune",
     "recover",
     "reidentify",
     "translated",
@@ -102,6 +103,25 @@ def reidentify(settings: Settings, *, installation_id: str, first_seq: int, at: 
             for one in earlier:
                 if one.installation.id == installation_id and one.ledger.own_seq() > own_seq:
                     cede(folder, one.installation, one.ledger, handover(one.ledger))
+
+
+def prune(settings: Settings, meter: Meter, *, at: datetime) -> int:
+    """
+    Remove the records, also of earlier installations, whose receipt is older than the retention; returns how many.
+
+    A clock that runs ahead removes nothing early: the time that counts is the server's, as far as it is known. Raises
+    UsageError and LedgerDamaged; earlier ledgers that are damaged are left as they are.
+    """
+    latest = meter.ledger.latest_receipt()
+    if latest is None:
+        return 0
+    known = min(at, latest.time)
+    removed = meter.prune(known)
+    with open_retired(settings) as earlier:
+        for one in earlier:
+            with suppress(metering.MeteringError):
+                removed += one.ledger.prune(known - RETENTION)
+    return removed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
