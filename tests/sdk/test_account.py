@@ -46,8 +46,3 @@ def test_a_damaged_log_adds_nothing(tmp_path: Path, settings: Settings) -> None:
         account.import_deliveries(log, {"/v/clip.mkv": coded.target}, settings=settings)
     with open_meter(settings) as meter:
         assert meter.ledger.head().seq == 2  # Enrolment and encode.
-
-
-def test_a_development_license_has_nowhere_to_report_to(settings: Settings) -> None:
-    with pytest.raises(UsageError, match="nowhere to report"):
-        account.send_reports(settings=settings)

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from narrows.attempts import NOTE, Attempts, note_attempts, read_attempts
-from narrows.background import IDLE, OTHERS_TURN, BackgroundReporter, finish_reports, report_in_background
+from narrows.background import IDLE, OTHERS_TURN, BackgroundReporter, report_in_background
 from narrows.destination import reports_by_itself
 from narrows.settings import Settings
 from narrows.turn import taken_turn
@@ -20,7 +20,7 @@ from narrows_licensing.license import Kind as LicenseKind
 from narrows_licensing.license import MeteringMode, MeteringTerms
 from narrows_licensing.testing import a_license
 
-from .vendor import Vendor, Wire, books_of, connect_by, serving
+from .vendor import Vendor, Wire, books_of, connect_by
 
 Fault = Callable[[httpx.Request], httpx.Response | None]
 

@@ -1,4 +1,4 @@
-"""A vendor for the SDK's tests: the real application over a real database, and customers' machines that report to it."""
+"""A vendor for the SDK's tests: the real application over a real database, and machines that report to it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -32,6 +33,7 @@ from narrows_server.usage.schemas import InstallationsOut
 from ..server.builders import VENDOR, Clock, a_contract, an_occasion
 
 URL = "http://127.0.0.1:9"
+TODAY = datetime.now(UTC)  # Processes that a test starts have no other clock.
 
 
 @dataclass(slots=True)
@@ -129,14 +131,14 @@ def books_of(settings: Settings) -> tuple[int, int]:
 @pytest.fixture(scope="session")
 def made_vendor_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("vendor") / "home"
-    initialise(ServerSettings.read({}, home=home), VENDOR, clock=Clock())
+    initialise(ServerSettings.read({}, home=home), VENDOR, clock=Clock(TODAY))
     return home
 
 
 @pytest.fixture
 def vendor(made_vendor_home: Path, tmp_path: Path) -> Iterator[Vendor]:
     home = Path(shutil.copytree(made_vendor_home, tmp_path / "vendor"))
-    clock = Clock()
+    clock = Clock(TODAY)
     with open_office(ServerSettings.read({}, home=home), clock=clock) as office:
         a_contract(office)
         yield Vendor(office, clock, tmp_path)

@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     from narrows.session import EncodeSummary as EncodeSummary
     from narrows.session import Packet as Packet
     from narrows.settings import Settings as Settings
+    from narrows.status import EarlierUsage as EarlierUsage
+    from narrows.status import UsageStatus as UsageStatus
+    from narrows.status import usage_status as usage_status
 
 _HOME = {
     "narrows.errors": (
@@ -69,6 +72,7 @@ _HOME = {
     "narrows.picture": ("Picture",),
     "narrows.session": ("Decoder", "Encoder", "EncodeSummary", "Packet"),
     "narrows.settings": ("Settings",),
+    "narrows.status": ("EarlierUsage", "UsageStatus", "usage_status"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

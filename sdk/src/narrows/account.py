@@ -1,4 +1,4 @@
-"""What the command line does with usage: evidence and deliveries into the ledger, reports out of it."""
+"""What the command line puts into the ledger: evidence and deliveries. What leaves it is `outbox`'s business."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from narrows_metering.ledger import Entry
 from narrows_metering.record import Kind
 
 from narrows.baseline import Baseline, Comparison, compare, evidence_payload
-from narrows.destination import connect, find_destination, require_url
 from narrows.errors import UsageError
 from narrows.files import coded_digest
-from narrows.reporter import Reported, report_usage
 from narrows.session import rendition_id
 from narrows.settings import Settings
 from narrows.usage import open_meter
@@ -87,20 +85,3 @@ def import_deliveries(log: Path, files: Mapping[str, Path], *, settings: Setting
         unmatched_requests=read.unmatched_requests,
         already_known=bool(payloads) and not fresh,
     )
-
-
-def send_reports(*, url: str | None = None, again: bool = False, settings: Settings | None = None) -> Reported:
-    """Report all that is unsent to *url*, or to the license's server; with *again* everything from the first record."""
-    settings = settings or Settings.read()
-    now = datetime.now(UTC)
-    destination = find_destination(settings, now)
-    with open_meter(settings) as meter, connect(settings, url or require_url(destination)) as client:
-        return report_usage(
-            settings,
-            meter,
-            client,
-            license_token=destination.license_token,
-            receipt_keys=destination.receipt_keys,
-            at=now,
-            again=again,
-        )

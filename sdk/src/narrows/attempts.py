@@ -8,14 +8,13 @@ nothing, and what cannot be written is not.
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from narrows.atomic_file import replacing
 from narrows.backoff import BACKOFF_MAX, RETRY_AFTER_MAX
 
 NOTE: Final = "reporter.json"
@@ -61,21 +60,8 @@ def read_attempts(state_folder: Path) -> Attempts:
 def note_attempts(state_folder: Path, attempts: Attempts) -> None:
     """Note *attempts* for all to read, whole or not at all."""
     document = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in _fields(attempts)}
-    with suppress(OSError):
-        replace_file(state_folder / NOTE, json.dumps(document).encode())
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Put a file with *content* at *path* in one move, on the disk when this returns. Raises OSError."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with suppress(OSError), replacing(state_folder / NOTE) as file:
+        file.write(json.dumps(document).encode())
 
 
 def _fields(attempts: Attempts) -> list[tuple[str, object]]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from narrows_server import wording
-from narrows_server.errors import NotFound
-from narrows_server.terminal import AsJson, Home, group, office_of, show_json, show_table
-from narrows_server.usage import repository
+from narrows_server.errors import Invalid, NotFound
+from narrows_server.terminal import EXIT_ATTENTION, AsJson, Home, group, office_of, quoted, say, show_json, show_table
+from narrows_server.usage import courier, repository
 from narrows_server.usage.alarms import missing
 from narrows_server.usage.models import Fork
 from narrows_server.usage.schemas import GapOut, InstallationOut, InstallationsOut
@@ -114,6 +115,41 @@ def show_usage(
             [(wording.exact(fork.seq), fork.hash, wording.moment(fork.seen_at)) for fork in forks],
             empty="",
         )
+
+
+@usage.command("import")
+def import_usage(
+    file: Annotated[Path, typer.Argument(help="What `narrows usage export` wrote on the customer's machine.")],
+    out: Annotated[Path, typer.Option("--receipts", help="Where to write the receipts; the customer takes them.")],
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """
+    Take in reports that came as a file, as if they had come over the network. Again changes nothing.
+
+    Exit code 1 if a report is refused; the others count, and the file of receipts says why.
+
+    [dim]narrows-server usage import reports.jsonl --receipts receipts.jsonl[/]
+    """
+    with office_of(home) as office:
+        try:
+            with file.open("rb") as reports, courier.replacing(out) as receipts:
+                taken = courier.import_reports(office, reports, receipts)
+        except OSError as error:
+            raise Invalid(f"{error.filename or file}: {error.strerror or error}") from error
+        except courier.FileNotRead as error:
+            raise Invalid(f"{file}: {error}. Nothing of it was counted; ask the customer for it again") from error
+    if as_json:
+        members = {"reports": taken.report_count, "accepted": taken.accepted_count, "records": taken.record_count}
+        refused = [{"code": one.code, "detail": one.detail} for one in taken.refusals]
+        show_json({**members, "refused": refused, "receipts": str(out)})
+    else:
+        say(f"took in {taken.accepted_count} of {taken.report_count} reports with {taken.record_count} records")
+        for one in taken.refusals:
+            say(f"[yellow]refused[/] {quoted(one.code)}: {quoted(one.detail)}")
+        say(f"the receipts are in {quoted(out)}")
+    if taken.refusals:
+        raise typer.Exit(EXIT_ATTENTION)
 
 
 def _missing(gap: GapOut) -> str:
