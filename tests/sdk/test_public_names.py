@@ -32,10 +32,21 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         _ = narrows.transmogrify
 
 
-def test_the_license_commands_load_no_networks() -> None:
-    program = "import sys, narrows.cli, narrows.cli_license, narrows.cli_usage; sys.exit('torch' in sys.modules)"
+@pytest.mark.parametrize(
+    ("modules", "heavy"),
+    [
+        ("narrows.cli", ("torch", "httpx", "sqlalchemy")),
+        ("narrows.cli_license", ("torch", "httpx", "sqlalchemy")),
+        ("narrows.cli_usage", ("torch", "httpx", "sqlalchemy")),
+        ("narrows.status, narrows.outbox, narrows.auditor, narrows.background", ("torch", "av")),
+    ],
+)
+def test_what_needs_no_codec_starts_without_it(modules: str, heavy: tuple[str, ...]) -> None:
+    program = f"import sys, {modules}; print(sorted(set({heavy!r}) & set(sys.modules)))"
 
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+
+    assert done.stdout == "[]\n"
 
 
 @pytest.mark.parametrize(("chosen", "used"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])

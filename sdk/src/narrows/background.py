@@ -189,7 +189,7 @@ def report_in_background(settings: Settings, license: License) -> Callable[[], N
     if not reports_by_itself(license, settings):
         return _leave_it
     with _registering:
-        reporter = _reporters.setdefault(settings.state_folder.absolute(), BackgroundReporter(settings))
+        reporter = _reporters.setdefault(_absolute(settings.state_folder), BackgroundReporter(settings))
         reporter.settings = settings  # The latest: it may name a renewed license.
     reporter.start()
     return reporter.wake
@@ -203,6 +203,13 @@ def finish_reports(timeout_seconds: float = EXIT_SECONDS) -> bool:
         reporter.finish()
     ended = [reporter.join(max(0.0, deadline - time.monotonic())) for reporter in running]
     return all(ended)
+
+
+def _absolute(folder: Path) -> Path:
+    try:
+        return folder.absolute()
+    except OSError:  # A working directory that was removed.
+        return folder
 
 
 def _leave_it() -> None:
