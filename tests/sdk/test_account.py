@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 from narrows import account, files
+from narrows.background import finish_reports
 from narrows.errors import UsageError
 from narrows.settings import Settings
 from narrows.usage import open_meter
 
 from .builders import a_clip
+from .vendor import Vendor, serving
 
 LOG = """#Version: 1.0
 #Fields: date time sc-bytes cs-method cs-uri-stem sc-status
@@ -46,3 +48,23 @@ def test_a_damaged_log_adds_nothing(tmp_path: Path, settings: Settings) -> None:
         account.import_deliveries(log, {"/v/clip.mkv": coded.target}, settings=settings)
     with open_meter(settings) as meter:
         assert meter.ledger.head().seq == 2  # Enrolment and encode.
+
+
+def test_imported_deliveries_are_reported_without_an_encoder(vendor: Vendor, tmp_path: Path) -> None:
+    a_clip(tmp_path / "source.y4m")
+    with serving(vendor.office) as url:
+        machine = vendor.equip(url=url)
+        coded = files.encode(tmp_path / "source.y4m", tmp_path / "coded.mkv", settings=machine)
+        (tmp_path / "log").write_text(LOG)
+        account.import_deliveries(tmp_path / "log", {"/v/clip.mkv": coded.target}, settings=machine)
+        assert finish_reports(timeout_seconds=60)
+
+    assert vendor.delivered() == 12_500
+
+
+def test_an_import_needs_no_license(tmp_path: Path, settings: Settings) -> None:
+    coded = files.encode(a_clip(tmp_path / "source.y4m"), tmp_path / "coded.mkv", settings=settings)
+    settings.license_path.unlink()
+    (tmp_path / "log").write_text(LOG)
+
+    assert account.import_deliveries(tmp_path / "log", {"/v/clip.mkv": coded.target}, settings=settings).record_count

@@ -11,6 +11,7 @@ from narrows_metering.importers.cloudfront import read_deliveries
 from narrows_metering.ledger import Entry
 from narrows_metering.record import Kind
 
+from narrows.background import report_soon
 from narrows.baseline import Baseline, Comparison, compare, evidence_payload
 from narrows.errors import UsageError
 from narrows.files import coded_digest
@@ -36,7 +37,8 @@ def record_evidence(
     on_step: Callable[[str], None] | None = None,
 ) -> Comparison:
     """Compare *coded* with *wanted* and write one record of evidence per baseline and metric."""
-    with open_meter(settings or Settings.read()) as meter:
+    settings = settings or Settings.read()
+    with open_meter(settings) as meter:
         comparison = compare(source, coded, baselines=wanted, on_step=on_step)
         now = datetime.now(UTC)
         entries = [
@@ -44,6 +46,7 @@ def record_evidence(
             for item in comparison.evidence
         ]
         meter.append_all(entries)
+    report_soon(settings)
     return comparison
 
 
@@ -64,7 +67,8 @@ def import_deliveries(log: Path, files: Mapping[str, Path], *, settings: Setting
 
     *files* maps the path in the log's URLs to the coded file that was served there.
     """
-    with open_meter(settings or Settings.read()) as meter:
+    settings = settings or Settings.read()
+    with open_meter(settings) as meter:
         renditions = {stem: rendition_id(meter, coded_digest(path)) for stem, path in files.items()}
         read = read_deliveries(log, renditions)
         known = {
@@ -77,6 +81,7 @@ def import_deliveries(log: Path, files: Mapping[str, Path], *, settings: Setting
         fresh = [p for p, is_fresh in zip(payloads, is_new, strict=True) if is_fresh]
         now = datetime.now(UTC)
         meter.append_all([Entry(kind=Kind.DELIVERY, payload=p, time=now) for p in fresh])
+    report_soon(settings)
     added = [t for t, is_fresh in zip(read.deliveries, is_new, strict=True) if is_fresh]
     return Imported(
         record_count=len(added),

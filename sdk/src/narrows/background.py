@@ -14,18 +14,21 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from narrows_licensing.license import License
+from narrows_licensing.verdict import Refused
 
 from narrows.attempts import ERROR_CHARACTERS_MAX, Attempts, note_attempts, read_attempts
 from narrows.backoff import retry_delay
 from narrows.client import MeteringClient
 from narrows.destination import connect, find_destination, reports_by_itself, require_url
 from narrows.errors import NarrowsError, ReportRejected
+from narrows.gate import read_license
 from narrows.meter import Meter, utc_now
 from narrows.reporter import report_usage
 from narrows.settings import Settings
@@ -193,6 +196,18 @@ def report_in_background(settings: Settings, license: License) -> Callable[[], N
         reporter.settings = settings  # The latest: it may name a renewed license.
     reporter.start()
     return reporter.wake
+
+
+def report_soon(settings: Settings) -> None:
+    """
+    Have what was just recorded reported, if the license says so: for records that no encoder makes. Raises nothing.
+
+    Whatever is wrong with the license stands in nobody's way here; the records stay in the ledger.
+    """
+    with suppress(NarrowsError):
+        read = read_license(settings, utc_now())
+        if not isinstance(read, Refused):
+            report_in_background(settings, read[1].license)()
 
 
 def finish_reports(timeout_seconds: float = EXIT_SECONDS) -> bool:
