@@ -68,6 +68,8 @@ class TestStatus:
         machine.ledger_path.write_bytes(b"nonsense" * 1000)
 
         assert "narrows usage recover" in json.loads(run("status", "--json", expect=1).stdout)["damage"]
+        # Metrics are put in place only by a command that went well, and this one is worth an alarm.
+        assert "narrows_usage_ledger_damaged 1\n" in run("status", "--prometheus").stdout
         assert "narrows usage recover" in run("verify", expect=1).output.replace("\n", " ")
         recovered = json.loads(run("recover", "--json").stdout)
         assert recovered["recovered"]
@@ -159,16 +161,20 @@ class TestProof:
         run("report")
         vendor.merge_log()
         checked = json.loads(run("proof", "--save", str(tmp_path / "proof.json"), "--json").stdout)
-        assert (checked["log_holds"], checked["receipts_included"], checked["grown_from"]) == (True, 1, None)
+        assert (checked["log_holds"], len(checked["included"]), checked["grown_from"]) == (True, 1, None)
         again = json.loads(run("proof", "--all", "--json").stdout)
-        assert (again["receipts_included"], again["grown_from"]) == (1, 1)
-        assert "the log holds" in run("proof", "--file", str(tmp_path / "proof.json")).stdout
+        assert (len(again["included"]), again["grown_from"]) == (1, 1)
+        kept = run("proof", "--file", str(tmp_path / "proof.json")).stdout
+        assert "1 receipts were looked for and are in it (records 1–3 of " in kept
+        assert "The log holds." in kept
+        assert "It begins with the log of 1 reports" in run("proof").stdout
 
     def test_a_log_that_does_not_hold_is_exit_code_one(self, run: Run, vendor: Vendor) -> None:
         run("report")
         vendor.clock.advance(hours=2)
         failed = json.loads(run("proof", "--json", expect=1).stdout)
         assert (failed["log_holds"], len(failed["failures"])) == (False, 1)
+        assert "DOES NOT HOLD: receipt 1–3 of " in run("proof", expect=1).stdout
 
 
 def test_pruning_keeps_what_is_young(run: Run) -> None:

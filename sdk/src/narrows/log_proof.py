@@ -30,6 +30,7 @@ from narrows.errors import UsageError
 
 FORMAT: Final = "narrows-log-proof/1"
 PROOF_BYTES_MAX: Final = 256 * 2**20
+_SHRUNK: Final = "the log has not only grown since it was checked last"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +109,7 @@ def _check_growth(previous: TreeHead, head: TreeHead, path: tuple[bytes, ...]) -
             path=path,
         )
     except ProofRefused as refused:
-        return [f"the log has not only grown since it was checked last: {refused}"]
+        return [f"{_SHRUNK}: {refused}"]
     return []
 
 
@@ -193,14 +194,45 @@ def _hashes(path: object) -> tuple[bytes, ...]:
 
 
 def summary(check: LogCheck) -> dict[str, object]:
-    """What was checked, in a few members."""
+    """What was checked, for programs."""
+
+    def runs(receipts: tuple[Receipt, ...]) -> list[dict[str, object]]:
+        return [
+            {"installation_id": r.installation_id, "first_seq": r.first_seq, "last_seq": r.last_seq} for r in receipts
+        ]
+
     return {
         "log_holds": not check.failures,
         "tree_size": check.tree_head.tree_size,
         "root_hash": check.tree_head.root_hash,
         "signed_at": check.tree_head.time,
         "grown_from": check.previous_size,
-        "receipts_included": len(check.included),
-        "receipts_pending": len(check.pending),
+        "included": runs(check.included),
+        "pending": runs(check.pending),
         "failures": list(check.failures),
     }
+
+
+def sentences(check: LogCheck) -> list[str]:
+    """What was checked, for people: one sentence for each thing, and one for each that does not hold."""
+    head = check.tree_head
+    said = [f"The vendor signed a log of {head.tree_size} reports at {head.time}, root {head.root_hash}."]
+    if check.previous_size is None:
+        said.append("It is the first that is checked here; the next one must begin with it.")
+    elif not any(failure.startswith(_SHRUNK) for failure in check.failures):
+        said.append(f"It begins with the log of {check.previous_size} reports that was checked last, unchanged.")
+    said.append(f"{len(check.included)} receipts were looked for and are in it{_ranges(check.included)}.")
+    if check.pending:
+        waiting = f"{len(check.pending)} receipts are new and have an hour to get into it"
+        said.append(f"{waiting}{_ranges(check.pending)}.")
+    said += [f"DOES NOT HOLD: {failure}" for failure in check.failures]
+    said.append("The log does not hold. Keep the ledger, and ask your vendor." if check.failures else "The log holds.")
+    return said
+
+
+def _ranges(receipts: tuple[Receipt, ...]) -> str:
+    by_installation = dict[str, list[str]]()
+    for receipt in receipts:
+        by_installation.setdefault(receipt.installation_id, []).append(f"{receipt.first_seq}–{receipt.last_seq}")
+    told = [f"{', '.join(runs)} of {name}" for name, runs in by_installation.items()]
+    return f" (records {'; '.join(told)})" if told else ""
