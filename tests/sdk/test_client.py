@@ -78,6 +78,11 @@ class TestDeadline:
                 with pytest.raises(UsageError, match="Nothing is lost"):
                     client.send_report(b"report", "signature")
                 assert time.monotonic() - started < 10 * SOON
+                # The connection is cut, so the thread that waited for it ends too, though the server goes on.
+                for thread in threading.enumerate():
+                    if thread.name == "narrows-call":
+                        thread.join(10)
+                        assert not thread.is_alive()
 
     def test_a_call_that_cannot_be_ended_leaves_one_thread_and_no_more(self) -> None:
         hangs = threading.Event()
