@@ -20,7 +20,8 @@ from narrows.settings import Settings
 from .builders import a_picture
 from .vendor import Vendor, books_of, serving
 
-START_SECONDS = 60  # A busy machine takes its time to start Python.
+START_SECONDS = 60  # A busy machine takes its time to start Python, …
+BUSY_SECONDS = 15  # … and to end it.
 
 PROGRAM = """
 import os, sys, time
@@ -88,19 +89,18 @@ class TestTheEnd:
             assert process.stdout.readline() == "recorded\n"
             began = time.monotonic()
             assert process.wait(START_SECONDS) == 0
-            assert time.monotonic() - began < EXIT_SECONDS + 2  # What Python itself needs to end.
+            assert time.monotonic() - began < EXIT_SECONDS + BUSY_SECONDS
         assert books_of(machine) == (2, 0)
 
-    def test_nothing_is_waited_for_while_the_server_is_to_be_left_alone(self, vendor: Vendor, silence: str) -> None:
-        machine = vendor.equip(url=silence)
-        vendor.record(machine, 1)
-        note_attempts(machine.state_folder, Attempts(next_attempt_at=datetime.now(UTC) + timedelta(minutes=5)))
-        with start(machine, "record(2); print('recorded', flush=True)") as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "recorded\n"
-            began = time.monotonic()
-            assert process.wait(START_SECONDS) == 0
-            assert time.monotonic() - began < EXIT_SECONDS
+    def test_nothing_is_asked_while_the_server_is_to_be_left_alone(self, vendor: Vendor) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            machine = vendor.equip(url=f"http://127.0.0.1:{listener.getsockname()[1]}")
+            vendor.record(machine, 1)
+            note_attempts(machine.state_folder, Attempts(next_attempt_at=datetime.now(UTC) + timedelta(minutes=5)))
+            run(machine, "record(2)")
+            listener.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                listener.accept()
 
     def test_an_error_that_ends_the_host_is_the_hosts_own(self, vendor: Vendor, silence: str) -> None:
         with start(vendor.equip(url=silence), "record(2); raise SystemExit(7)") as process:

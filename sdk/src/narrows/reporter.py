@@ -8,7 +8,7 @@ end and without a thread; `background` decides when there is one.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -116,21 +116,24 @@ def _upcoming(
     has_news = again or _has_news(meter)
     everybody: list[Retired | Meter] = [*earlier, meter]
     for one in everybody:
-        sent = _start(one.ledger, again=again, makes_sure=has_news and one is not meter)
-        while (
-            report := next_report(
-                one.ledger,
-                key=one.installation.key,
-                license_token=license_token,
-                sdk=VERSION,
-                after=sent,
-                limit=records_max,
-            )
-        ) is not None:
-            body, signature = report
-            yield Upcoming(installation_id=one.installation.id, body=body, signature=signature)
-            start = one.ledger.acknowledged() if sent is None else sent
-            sent = start + len(decode_report(body).records)
+        if one.ledger.own_seq() == 0:
+            continue
+        with suppress(LedgerDamaged) if one is not meter else nullcontext():  # As `_report_all` passes it over.
+            sent = _start(one.ledger, again=again, makes_sure=has_news and one is not meter)
+            while (
+                report := next_report(
+                    one.ledger,
+                    key=one.installation.key,
+                    license_token=license_token,
+                    sdk=VERSION,
+                    after=sent,
+                    limit=records_max,
+                )
+            ) is not None:
+                body, signature = report
+                yield Upcoming(installation_id=one.installation.id, body=body, signature=signature)
+                start = one.ledger.acknowledged() if sent is None else sent
+                sent = start + len(decode_report(body).records)
 
 
 def _has_news(meter: Meter) -> bool:

@@ -16,7 +16,7 @@ def get_customer(session: Session, customer_id: str) -> Customer | None:
 
 def lock_customer(session: Session, customer_id: str) -> Customer:
     """The customer's row, locked until the end of the transaction where the database has row locks."""
-    # Not its key: whoever only writes a row that refers to the customer must not wait, or two such would for each other.
+    # Not its key: whoever only writes a row that refers to the customer need not wait, nor two of them for each other.
     query = select(Customer).where(Customer.id == customer_id).with_for_update(key_share=True)
     return session.execute(query).scalar_one()
 
