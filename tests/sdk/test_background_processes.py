@@ -108,6 +108,7 @@ class TestTheEnd:
         assert process.returncode == 7
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 class TestForks:
     def test_a_child_reports_with_a_thread_of_its_own(self, vendor: Vendor) -> None:
         program = """
