@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -159,6 +160,31 @@ class TestNothingIsRaised:
         assert a_reporter(vendor, vendor.equip(), vendor.wire()).turn() == IDLE
 
 
+class TestTheThread:
+    def test_ends_when_it_is_asked_to_whatever_it_is_doing(self, vendor: Vendor) -> None:
+        machine, wire = vendor.equip(), vendor.wire()
+        vendor.record(machine, 2)
+        note_attempts(machine.state_folder, Attempts(next_attempt_at=vendor.clock() + timedelta(minutes=5)))
+        for wakes in range(100):
+            reporter = a_reporter(vendor, machine, wire)
+            reporter.start()
+            for _ in range(wakes % 3):
+                reporter.wake()
+            reporter.finish()
+            assert reporter.join(60)
+        assert wire.requests == []
+
+    def test_reports_what_it_is_woken_for(self, vendor: Vendor) -> None:
+        machine, wire = vendor.equip(), vendor.wire()
+        reporter = a_reporter(vendor, machine, wire)
+        reporter.start()
+        vendor.record(machine, 2)
+        reporter.wake()
+        reporter.finish()
+        assert reporter.join(60)
+        assert vendor.delivered() == 2
+
+
 class TestSeveralProcesses:
     def test_one_reports_at_a_time(self, vendor: Vendor) -> None:
         machine, wire = vendor.equip(), vendor.wire()
@@ -256,6 +282,4 @@ class TestWhoReports:
 
 
 def threads() -> set[str]:
-    import threading
-
     return {thread.name for thread in threading.enumerate() if thread.name == "narrows-reporter"}

@@ -168,13 +168,13 @@ class BackgroundReporter:
 
     def _run(self) -> None:
         while True:
-            wait = self.turn()
-            is_news = self._news.wait(wait.total_seconds())
+            self._news.clear()
+            # After the clearing, since `finish` sets this one first: whichever way they meet, it is noticed.
             if self._is_over.is_set():
                 break
-            if is_news:
+            wait = self.turn()
+            if self._news.wait(wait.total_seconds()):
                 self._is_over.wait(GATHER_SECONDS)
-                self._news.clear()
         if self._has_unsent:
             self.turn()  # While the server is to be left alone, this does nothing.
 
