@@ -160,18 +160,29 @@ class TestNothingIsRaised:
         assert a_reporter(vendor, vendor.equip(), vendor.wire()).turn() == IDLE
 
 
+class Over(threading.Event):
+    """Says that somebody waits for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_waited_for = threading.Event()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.is_waited_for.set()
+        return super().wait(timeout)
+
+
 class TestTheThread:
-    def test_ends_when_it_is_asked_to_whatever_it_is_doing(self, vendor: Vendor) -> None:
+    def test_ends_when_it_is_asked_to_while_it_gathers(self, vendor: Vendor) -> None:
         machine, wire = vendor.equip(), vendor.wire()
         vendor.record(machine, 2)
         note_attempts(machine.state_folder, Attempts(next_attempt_at=vendor.clock() + timedelta(minutes=5)))
-        for wakes in range(100):
-            reporter = a_reporter(vendor, machine, wire)
-            reporter.start()
-            for _ in range(wakes % 3):
-                reporter.wake()
-            reporter.finish()
-            assert reporter.join(60)
+        reporter = a_reporter(vendor, machine, wire)
+        reporter._is_over = over = Over()
+        reporter.wake()
+        assert over.is_waited_for.wait(60)  # What it does while it gathers, and at no other time.
+        reporter.finish()
+        assert reporter.join(60)
         assert wire.requests == []
 
     def test_reports_what_it_is_woken_for(self, vendor: Vendor) -> None:
