@@ -351,6 +351,31 @@ class TestCrashes:
         assert ledger.verify().seq == 41
         assert sum(record.payload["who"] == "child" for record in ledger.records()) == 20
 
+    def test_a_fork_while_another_thread_opens_ledgers_finds_them_all_still(self, ledger: Ledger, path: Path) -> None:
+        is_over = threading.Event()
+
+        def open_often() -> None:
+            while not is_over.is_set():
+                Ledger.open(path, installation_id=ledger.installation_id).close()
+
+        opening = [threading.Thread(target=open_often) for _ in range(2)]
+        for thread in opening:
+            thread.start()
+        codes = []
+        for _ in range(20):
+            child = multiprocessing.get_context("fork").Process(
+                target=ledger.append, args=(Kind.DELIVERY, {"who": "child"}), kwargs={"time": NOW}
+            )
+            child.start()
+            child.join()
+            codes.append(child.exitcode)
+        is_over.set()
+        for thread in opening:
+            thread.join()
+
+        assert codes == [0] * 20
+        assert ledger.verify().seq == 20
+
     def test_a_ledger_that_somebody_else_keeps_locked_says_so(self, path: Path) -> None:
         impatient = Ledger.open(path, installation_id=INSTALLATION, lock_timeout=timedelta(0))
         with impatient as ledger, closing(sqlite3.connect(path, isolation_level=None)) as other:

@@ -201,15 +201,18 @@ def _engine(path: Path, lock_timeout: timedelta) -> Engine:
 
 
 _FORKABLE: WeakSet[Forkable] = WeakSet()
+_REGISTERING: Final = threading.Lock()  # Held through a fork: another thread may be opening a ledger.
 _HELD: list[Forkable] = []  # Between the two halves of a fork.
 
 
 def hold_still_in_forks(item: Forkable) -> None:
     """Have *item* held still by every fork, for as long as somebody uses it."""
-    _FORKABLE.add(item)
+    with _REGISTERING:
+        _FORKABLE.add(item)
 
 
 def _before_fork() -> None:
+    _REGISTERING.acquire()
     # Queues of commits before the files that they commit to: that is the order in which a commit takes them.
     _HELD.extend(sorted(_FORKABLE, key=lambda item: isinstance(item, LedgerFile)))
     for item in _HELD:
@@ -219,11 +222,13 @@ def _before_fork() -> None:
 def _after_fork_in_parent() -> None:
     while _HELD:
         _HELD.pop().after_fork_in_parent()
+    _REGISTERING.release()
 
 
 def _after_fork_in_child() -> None:
     while _HELD:
         _HELD.pop().after_fork_in_child()
+    _REGISTERING.release()
 
 
 if hasattr(os, "register_at_fork"):
