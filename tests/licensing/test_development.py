@@ -12,7 +12,8 @@ from narrows_licensing.development import (
     development_license_file,
 )
 from narrows_licensing.document import DEVELOPMENT_PUBLIC_KEY, LicenseFile, open_license
-from narrows_licensing.license import PIXELS_MAX, License
+from narrows_licensing.entitlement import PIXELS_MAX
+from narrows_licensing.license import License
 from narrows_licensing.policy import Circumstances, evaluate
 from narrows_licensing.testing import NOW, Vendor
 from narrows_licensing.verdict import Granted, Reason, Refused

@@ -13,7 +13,7 @@ from narrows_licensing.development import DEVELOPMENT_KEY, development_license_f
 from narrows_licensing.document import FILE_BYTES_MAX, LicenseFile, OpenedFile, open_file, open_license
 from narrows_licensing.errors import LicenseUnreadable
 from narrows_licensing.license import Kind, License
-from narrows_licensing.revocation import RevocationList, sign_revocations
+from narrows_licensing.revocation import RevocationList, Status, sign_revocations
 from narrows_licensing.signature import Typ, sign, thumbprint
 from narrows_licensing.testing import NOW, Vendor, a_key, a_license
 from narrows_licensing.trust import Role, sign_bundle
@@ -163,14 +163,15 @@ class TestDevelopment:
 
 class TestRevocations:
     def test_the_list_in_the_file_is_handed_out_and_not_applied(self) -> None:
-        text = VENDOR.license_file(a_license(), revoked=["LIC-0001", "LIC-0009"])
+        text = VENDOR.license_file(a_license(), revoked=[1, 9])
         opened = open_file(text, roots=ROOTS, at=NOW)
 
         assert isinstance(opened, OpenedFile)
         assert opened.license == a_license()
         assert opened.bundle == VENDOR.bundle()
         assert opened.revocations is not None
-        assert opened.revocations.license_ids == {"LIC-0001", "LIC-0009"}
+        assert [n for n in range(12) if opened.revocations.status_of(n) is Status.REVOKED] == [1, 9]
+        assert opened.status is Status.REVOKED
 
     def test_a_file_without_a_list_has_none(self) -> None:
         opened = open_file(VENDOR.license_file(a_license()), roots=ROOTS, at=NOW)
@@ -180,15 +181,13 @@ class TestRevocations:
 
     @pytest.mark.parametrize("key", [a_key("stranger"), VENDOR.key(Role.LICENSE), VENDOR.key(Role.RECEIPT)])
     def test_a_list_that_the_wrong_key_signed_refuses_the_file(self, key: Any) -> None:
-        revocations = sign_revocations(RevocationList(version=1, license_ids=frozenset()), key=key)
+        revocations = sign_revocations(RevocationList.of(version=1, issued_at=NOW), key=key)
         refused = refusal(altered(VENDOR.license_file(a_license()), revocations=revocations))
 
         assert refused.reason is Reason.UNTRUSTED_KEY
 
     def test_a_list_without_a_bundle_to_check_it_against_is_refused(self) -> None:
-        revocations = sign_revocations(
-            RevocationList(version=1, license_ids=frozenset()), key=VENDOR.key(Role.REVOCATION)
-        )
+        revocations = sign_revocations(RevocationList.of(version=1, issued_at=NOW), key=VENDOR.key(Role.REVOCATION))
 
         assert refusal(altered(development_license_file(NOW), revocations=revocations)).reason is Reason.UNREADABLE
 
@@ -258,7 +257,7 @@ class TestForm:
 class TestTampering:
     """Whatever is changed, the file is refused or still says exactly the same."""
 
-    TEXT = VENDOR.license_file(a_license(), revoked=["LIC-0009"])
+    TEXT = VENDOR.license_file(a_license(), revoked=[9])
     OPENED = open_file(TEXT, roots=ROOTS, at=NOW)
 
     def check(self, changed: str) -> None:

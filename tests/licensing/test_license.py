@@ -9,26 +9,35 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from narrows_licensing.binding import UNBOUND, Applications, Binding, Installation, bind_components
 from narrows_licensing.claims import IDENTIFIER_CHARACTERS_MAX, TIME_MAX
+from narrows_licensing.entitlement import PIXELS_MAX, PRESET_COUNT_MAX, PROFILE_COUNT_MAX, Entitlements, Overage
 from narrows_licensing.errors import LicenseUnreadable
 from narrows_licensing.license import (
     GRACE_DAYS_MAX,
-    PIXELS_MAX,
-    PRESET_COUNT_MAX,
+    STATUS_INDEX_MAX,
+    UNREPORTED_DAYS_MAX,
     URL_CHARACTERS_MAX,
-    Entitlements,
     Kind,
     License,
     MeteringMode,
     MeteringTerms,
 )
-from narrows_licensing.signature import TOKEN_BYTES_MAX, Typ, sign
+from narrows_licensing.signature import TOKEN_BYTES_MAX, Typ, sign, thumbprint
 from narrows_licensing.testing import NOW, a_key, a_license
 
 CLAIMS = a_license().claims()
 
 identifiers = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:@+-]{0,40}", fullmatch=True)
 seconds = st.integers(0, int((TIME_MAX - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()) - 2)
+
+
+bindings: st.SearchStrategy[Binding] = st.one_of(
+    st.just(UNBOUND),
+    st.lists(identifiers, min_size=1, max_size=3, unique=True).map(lambda ids: Applications(ids=tuple(ids))),
+    st.just(Installation(thumbprint=thumbprint(a_key("installation").public_key()))),
+    st.just(bind_components({"board": "b", "disk": "d", "network": "n"}, required=2, salt="x" * 22)),
+)
 
 
 @st.composite
@@ -48,15 +57,22 @@ def licenses(draw: st.DrawFn) -> License:
             encode=draw(st.booleans()),
             presets=tuple(draw(st.lists(identifiers, max_size=PRESET_COUNT_MAX, unique=True))),
             max_pixels=draw(st.integers(1, PIXELS_MAX)),
+            profiles=tuple(draw(st.lists(identifiers, max_size=PROFILE_COUNT_MAX, unique=True))),
+            max_concurrent_encodes=draw(st.none() | st.integers(1, 1000)),
+            overage=draw(st.sampled_from(Overage)),
         ),
         metering=MeteringTerms(
             mode=draw(st.sampled_from(MeteringMode)),
             report_url=draw(st.sampled_from([None, "https://metering.example/v1/reports", "http://127.0.0.1:8080/"])),
             contract_id=draw(identifiers),
             baseline_id=draw(identifiers),
+            max_unreported=draw(st.none() | st.integers(1, UNREPORTED_DAYS_MAX).map(lambda days: timedelta(days=days))),
+            max_unreported_bytes=draw(st.none() | st.integers(1, 2**53 - 1)),
         ),
         bundle_min=draw(st.integers(0, 2**31 - 1)),
         sdk_min=draw(st.from_regex(r"[0-9]{1,6}(\.[0-9]{1,6}){0,3}", fullmatch=True)),
+        binding=draw(bindings),
+        status_index=draw(st.none() | st.integers(0, STATUS_INDEX_MAX)),
     )
 
 
@@ -161,7 +177,14 @@ def test_no_member_of_a_group_may_be_missing_and_none_may_be_added(group: str) -
         ("metering.contract_id", None),
         ("metering.baseline_id", ""),
         ("binding", "installation"),
-        ("binding", {"cnf": {}}),
+        ("binding.kind", "hardware"),
+        ("status_index", -1),
+        ("status_index", 2**24),
+        ("metering.max_unreported_days", 0),
+        ("metering.max_unreported_bytes", True),
+        ("entitlements.profiles", ["main", "main"]),
+        ("entitlements.max_concurrent_encodes", 0),
+        ("entitlements.overage", "3"),
         ("bundle_min", -1),
         ("bundle_min", None),
         ("sdk_min", "latest"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from narrows_licensing.verdict import EXPLANATIONS, Reason, Refused, State
+from narrows_licensing.verdict import EXPLANATIONS, STATES, Reason, Refused, State, as_markdown
 
 
 def test_the_codes_are_stable() -> None:
@@ -16,6 +18,9 @@ def test_the_codes_are_stable() -> None:
         "expired",
         "maintenance_ended",
         "sdk_too_old",
+        "wrong_binding",
+        "suspended",
+        "unreported_too_long",
         "not_entitled",
         "over_limit",
         "clock_wound_back",
@@ -39,3 +44,12 @@ def test_every_reason_says_what_is_the_matter_and_what_to_do(reason: Reason) -> 
 def test_no_two_reasons_read_the_same() -> None:
     assert EXPLANATIONS.keys() == set(Reason)
     assert len({explanation.sentence for explanation in EXPLANATIONS.values()}) == len(Reason)
+    assert STATES.keys() == set(State)
+
+
+def test_the_reference_page_is_the_table() -> None:
+    page = Path(__file__).parents[2] / "docs" / "reference" / "license-states.md"
+
+    assert page.read_text() == as_markdown(), (
+        "run: python -m narrows_licensing.verdict > docs/reference/license-states.md"
+    )

@@ -58,6 +58,18 @@ def test_both_databases_get_exactly_the_tables_of_the_models(fresh_url: str) -> 
         database.close()
 
 
+def test_the_third_revision_goes_down_and_up_again(fresh_url: str) -> None:
+    database = Database(fresh_url)
+    try:
+        schema.upgrade(database)
+        schema.downgrade(database, to="0002")
+        schema.upgrade(database)
+        with database.engine.connect() as connection:
+            assert compare_metadata(MigrationContext.configure(connection), schema.TABLES) == []
+    finally:
+        database.close()
+
+
 def test_usage_from_before_the_second_revision_is_kept_counted_and_queued_for_the_log(fresh_url: str) -> None:
     records = some_records([(Kind.ENCODE, an_encode()), (Kind.DELIVERY, a_delivery(delivered=7 * GB))])
     receipt = a_receipt(records)

@@ -65,6 +65,17 @@ class ClaimReader:
             self.refuse(name, f"is not an integer in {lowest}..{highest}")
         return value
 
+    def integer_or_none(self, name: str, *, lowest: int, highest: int) -> int | None:
+        """Return an integer as `integer` does, or None for null."""
+        return self.integer(name, lowest=lowest, highest=highest) if self._take(name) is not None else None
+
+    def pattern(self, name: str, pattern: re.Pattern[str], what: str) -> str:
+        """Return a string that *pattern* matches as a whole; refusals call it *what*."""
+        value = self._take(name)
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            self.refuse(name, f"is not {what}")
+        return value
+
     def text(self, name: str, *, characters_max: int) -> str:
         """Return a string of 1 to *characters_max* printable characters."""
         value = self._take(name)
@@ -84,6 +95,15 @@ class ClaimReader:
         values = self.items(name, count_max=count_max)
         if not all(is_identifier(value) for value in values):
             self.refuse(name, f"holds something other than identifiers of 1..{IDENTIFIER_CHARACTERS_MAX} characters")
+        if len(set(values)) != len(values):
+            self.refuse(name, "names something twice")
+        return tuple(values)
+
+    def texts(self, name: str, *, count_max: int, characters_max: int) -> tuple[str, ...]:
+        """Return up to *count_max* different texts in their order."""
+        values = self.items(name, count_max=count_max)
+        if not all(isinstance(v, str) and 1 <= len(v) <= characters_max and v.isprintable() for v in values):
+            self.refuse(name, f"holds something other than texts of 1..{characters_max} printable characters")
         if len(set(values)) != len(values):
             self.refuse(name, "names something twice")
         return tuple(values)
@@ -121,12 +141,21 @@ class ClaimReader:
         path = f"{self._path}.{name}" if self._path else name
         return ClaimReader(self._take(name), error=self._error, path=path)
 
+    def member(self, name: str, index: int) -> ClaimReader:
+        """Return a reader for the object at *index* of the list *name*, whose length `items` has checked."""
+        path = f"{self._path}.{name}" if self._path else name
+        return ClaimReader(self._take(name)[index], error=self._error, path=f"{path}[{index}]")
+
     def object_or_none(self, name: str) -> dict[str, Any] | None:
         """Return a nested object unread, or None for null."""
         value = self._take(name)
         if value is not None and not isinstance(value, dict):
             self.refuse(name, "is neither null nor an object")
         return value
+
+    def names(self) -> list[str]:
+        """Return the names of the members in their order, for objects whose members vary."""
+        return list(self._claims)
 
     def items(self, name: str, *, count_max: int) -> list[Any]:
         """Return a list of up to *count_max* members, unread."""

@@ -16,7 +16,8 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from narrows_licensing.document import LicenseFile
-from narrows_licensing.license import PIXELS_MAX, Entitlements, Kind, License, MeteringMode, MeteringTerms
+from narrows_licensing.entitlement import PIXELS_MAX, Entitlements
+from narrows_licensing.license import Kind, License, MeteringMode, MeteringTerms
 from narrows_licensing.signature import Typ, sign
 
 # Published on purpose; derived from a sentence so that nobody mistakes it for a secret that leaked.

@@ -8,6 +8,7 @@ the file: a file that can't be used is an ordinary outcome. Whether the license 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -15,7 +16,8 @@ from typing import Any, Final
 from narrows_licensing.claims import ClaimReader
 from narrows_licensing.errors import DocumentUnreadable, LicenseUnreadable, SignatureRefused, TooFewRoots, UnknownKey
 from narrows_licensing.license import Kind, License
-from narrows_licensing.revocation import REVOCATIONS_BYTES_MAX, RevocationList, read_revocations
+from narrows_licensing.memory import NOTHING, Known
+from narrows_licensing.revocation import REVOCATIONS_BYTES_MAX, RevocationList, Status, read_revocations
 from narrows_licensing.signature import TOKEN_BYTES_MAX, Typ, public_key_from_text, thumbprint, verify
 from narrows_licensing.strict_json import JsonRefused, read_object, write_object
 from narrows_licensing.trust import Role, Roots, TrustBundle, read_bundle
@@ -72,25 +74,42 @@ class OpenedFile:
     """A license file of which every part has been checked against the roots."""
 
     license: License
-    bundle: TrustBundle | None  # None for a development license.
-    revocations: RevocationList | None  # For `Circumstances.revoked`; not yet applied to the license.
+    bundle: TrustBundle | None  # The newest that is known; None for a development license.
+    revocations: RevocationList | None  # The newest that is known; not yet applied to the license.
+    known: Known  # What to remember from now on.
+
+    @property
+    def status(self) -> Status:
+        """How the license stands, for `Circumstances.status`."""
+        return self.revocations.status_of(self.license.status_index) if self.revocations else Status.GOOD
+
+    @property
+    def latest_time(self) -> datetime | None:
+        """The latest time that the vendor has signed: it has certainly passed."""
+        signed = [part.issued_at for part in (self.bundle, self.revocations) if part is not None]
+        return max(signed, default=None)
 
 
-def open_license(text: str, *, roots: Roots | None, at: datetime) -> License | Refused:
+def open_license(text: str, *, roots: Roots | None, at: datetime, known: Known = NOTHING) -> License | Refused:
     """
     Return the license in the license file *text* if somebody signed it who is trusted *at* this time (aware).
 
     Without *roots* no vendor is trusted and only development licenses open. Refuses as UNREADABLE or UNTRUSTED_KEY
     and never raises for what the text says. Expiry is not looked at.
     """
-    opened = open_file(text, roots=roots, at=at)
+    opened = open_file(text, roots=roots, at=at, known=known)
     return opened if isinstance(opened, Refused) else opened.license
 
 
-def open_file(text: str, *, roots: Roots | None, at: datetime) -> OpenedFile | Refused:
-    """Do what `open_license` does, and return the trust bundle and the revocation list of the file as well."""
+def open_file(text: str, *, roots: Roots | None, at: datetime, known: Known = NOTHING) -> OpenedFile | Refused:
+    """
+    Do what `open_license` does, and return the trust bundle and the revocation list that hold here as well.
+
+    Of the file's and the *known* ones the higher versions hold: an old file can't bring back a key that was withdrawn
+    or a license that was revoked.
+    """
     try:
-        return _open(LicenseFile.from_json(text), roots, at)
+        return _open(LicenseFile.from_json(text), roots, at, known)
     except _Untrusted as untrusted:
         return Refused(reason=Reason.UNTRUSTED_KEY, detail=untrusted.detail, license_id=untrusted.license_id)
     except (UnknownKey, TooFewRoots) as untrusted:
@@ -107,24 +126,56 @@ class _Untrusted(SignatureRefused):
         self.license_id = license_id
 
 
-def _open(file: LicenseFile, roots: Roots | None, at: datetime) -> OpenedFile:
-    bundle = None if file.bundle is None else _trusted_bundle(file.bundle, roots, at)
-    revocations = None
-    if file.revocations is not None:
-        if bundle is None:
-            raise LicenseUnreadable("revocations", "is there without a trust bundle to check it against")
-        revocations = read_revocations(file.revocations, bundle.keys_for(Role.REVOCATION, at))
-    license = _development_license(file.token) or _vendor_license(file.token, bundle, at)
-    return OpenedFile(license=license, bundle=bundle, revocations=revocations)
+def _open(file: LicenseFile, roots: Roots | None, at: datetime, known: Known) -> OpenedFile:
+    development = _development_license(file.token)
+    if development is not None and file.bundle is None and file.revocations is None:
+        return OpenedFile(license=development, bundle=None, revocations=None, known=known)
+    if file.bundle is None and file.revocations is not None:
+        raise LicenseUnreadable("revocations", "is there without a trust bundle to check it against")
+    bundle, revocations, newest = _newest(file, roots, at, known)
+    license = development or _vendor_license(file.token, bundle, at)
+    return OpenedFile(license=license, bundle=bundle, revocations=revocations, known=newest)
 
 
-def _trusted_bundle(document: dict[str, Any], roots: Roots | None, at: datetime) -> TrustBundle:
+def _newest(
+    file: LicenseFile, roots: Roots | None, at: datetime, known: Known
+) -> tuple[TrustBundle | None, RevocationList | None, Known]:
+    """Return the bundle and the list that hold, of the file's and the known ones, and both as documents."""
+    if file.bundle is None:
+        return None, None, known
     if roots is None:
         raise _Untrusted("the file needs a vendor's root keys to check it against, and none are known here")
-    bundle = read_bundle(document, roots)
+    bundle, document = read_bundle(file.bundle, roots), file.bundle
+    remembered = _remembered_bundle(known, roots)
+    is_rollback = remembered is not None and remembered.version > bundle.version
+    if remembered is not None and remembered.version == bundle.version and remembered != bundle:
+        raise _Untrusted(f"this is another trust bundle {bundle.version} than the one known here")
+    if remembered is not None and known.bundle is not None and is_rollback:
+        bundle, document = remembered, known.bundle
     if at >= bundle.expires_at:
-        raise _Untrusted(f"the trust bundle {bundle.version} in the file expired on {bundle.expires_at.isoformat()}")
-    return bundle
+        raise _Untrusted(f"the trust bundle {bundle.version} expired on {bundle.expires_at.isoformat()}")
+    keys = bundle.keys_for(Role.REVOCATION, at)
+    lists: list[tuple[RevocationList, str]] = []
+    if file.revocations is not None:
+        try:
+            lists.append((read_revocations(file.revocations, keys), file.revocations))
+        except UnknownKey:
+            if not is_rollback:  # Otherwise the list is as old as the bundle beside it, and its key was withdrawn.
+                raise
+    if known.revocations is not None:
+        with suppress(SignatureRefused, DocumentUnreadable):  # Of another vendor, or of a key withdrawn since.
+            lists.append((read_revocations(known.revocations, keys), known.revocations))
+    newest, token = max(lists, key=lambda entry: entry[0].version, default=(None, None))
+    return bundle, newest, Known(bundle=document, revocations=token)
+
+
+def _remembered_bundle(known: Known, roots: Roots) -> TrustBundle | None:
+    if known.bundle is None:
+        return None
+    try:
+        return read_bundle(known.bundle, roots)
+    except (SignatureRefused, DocumentUnreadable):  # Of another vendor's roots, or damaged.
+        return None
 
 
 def _development_license(token: str) -> License | None:
@@ -150,7 +201,7 @@ def _vendor_license(token: str, bundle: TrustBundle | None, at: datetime) -> Lic
         raise _Untrusted("only the public development key signs licenses for development", license.license_id)
     if bundle is not None and bundle.version < license.bundle_min:
         raise _Untrusted(
-            f"the license needs trust bundle {license.bundle_min}, the file carries {bundle.version}",
+            f"the license needs trust bundle {license.bundle_min}, {bundle.version} is the newest known here",
             license.license_id,
         )
     return license

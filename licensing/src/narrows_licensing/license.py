@@ -15,15 +15,17 @@ from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from narrows_licensing.binding import UNBOUND, Binding, read_binding
 from narrows_licensing.claims import ClaimReader, seconds_of
+from narrows_licensing.entitlement import Entitlements
 from narrows_licensing.errors import LicenseUnreadable
 from narrows_licensing.trust import AUDIENCE, BUNDLE_VERSION_MAX, ISSUER
 
 GRACE_DAYS_MAX: Final = 366
-PRESET_COUNT_MAX: Final = 16
-PIXELS_MAX: Final = 2**32  # Per frame.
+STATUS_INDEX_MAX: Final = 2**24 - 1
+UNREPORTED_DAYS_MAX: Final = 3660
+UNREPORTED_BYTES_MAX: Final = 2**53 - 1
 URL_CHARACTERS_MAX: Final = 1024
-BINDING_NONE: Final = "none"  # Good on every installation of the customer, the only binding there is so far.
 
 _VERSION = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6}){0,3}")
 _LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -45,15 +47,6 @@ class MeteringMode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entitlements:
-    """What a license permits."""
-
-    encode: bool
-    presets: tuple[str, ...]  # Encoder presets by name; an empty tuple permits none.
-    max_pixels: int  # Width × height of one frame, in luma samples.
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MeteringTerms:
     """How usage under a license is counted, and under which contract."""
 
@@ -61,6 +54,8 @@ class MeteringTerms:
     report_url: str | None  # https, or http on this machine; None where reports travel as files.
     contract_id: str
     baseline_id: str  # The codec and settings that the contract compares with, such as ``libx265-medium``.
+    max_unreported: timedelta | None = None  # Whole days. Usage may wait this long for a receipt; None sets no limit.
+    max_unreported_bytes: int | None = None  # Coded and delivered bytes that may wait for a receipt.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +74,8 @@ class License:
     metering: MeteringTerms
     bundle_min: int  # The lowest trust bundle that may vouch for this license.
     sdk_min: str  # The lowest SDK release that may use it.
+    binding: Binding = UNBOUND
+    status_index: int | None = None  # Its place in the revocation list; None can't be taken back before it ends.
 
     def claims(self) -> dict[str, Any]:
         """
@@ -89,6 +86,8 @@ class License:
         """
         if self.grace % timedelta(days=1):
             raise LicenseUnreadable("grace_days", "is not a whole number of days")
+        if (self.metering.max_unreported or timedelta(0)) % timedelta(days=1):
+            raise LicenseUnreadable("metering.max_unreported_days", "is not a whole number of days")
         claims = {
             "iss": ISSUER,
             "sub": self.customer_id,
@@ -100,18 +99,17 @@ class License:
             "kind": self.kind.value,
             "grace_days": self.grace.days,
             "maintenance_until": self.maintenance_until.isoformat() if self.maintenance_until else None,
-            "entitlements": {
-                "encode": self.entitlements.encode,
-                "presets": list(self.entitlements.presets),
-                "max_pixels": self.entitlements.max_pixels,
-            },
+            "entitlements": self.entitlements.claims(),
             "metering": {
                 "mode": self.metering.mode.value,
                 "report_url": self.metering.report_url,
+                "max_unreported_days": self.metering.max_unreported.days if self.metering.max_unreported else None,
+                "max_unreported_bytes": self.metering.max_unreported_bytes,
                 "contract_id": self.metering.contract_id,
                 "baseline_id": self.metering.baseline_id,
             },
-            "binding": BINDING_NONE,
+            "binding": self.binding.claims(),
+            "status_index": self.status_index,
             "bundle_min": self.bundle_min,
             "sdk_min": self.sdk_min,
         }
@@ -128,7 +126,6 @@ class License:
         reader = ClaimReader(dict(claims), error=LicenseUnreadable)
         reader.constant("iss", ISSUER)
         reader.constant("aud", AUDIENCE)
-        reader.constant("binding", BINDING_NONE)
         license = cls(
             license_id=reader.identifier("jti"),
             customer_id=reader.identifier("sub"),
@@ -138,10 +135,12 @@ class License:
             expires_at=reader.time("exp"),
             grace=timedelta(days=reader.integer("grace_days", lowest=0, highest=GRACE_DAYS_MAX)),
             maintenance_until=reader.day_or_none("maintenance_until"),
-            entitlements=_entitlements(reader.object("entitlements")),
+            entitlements=Entitlements.read(reader.object("entitlements")),
             metering=_metering(reader.object("metering")),
             bundle_min=reader.integer("bundle_min", lowest=0, highest=BUNDLE_VERSION_MAX),
             sdk_min=_version(reader, "sdk_min"),
+            binding=read_binding(reader.object("binding")),
+            status_index=reader.integer_or_none("status_index", lowest=0, highest=STATUS_INDEX_MAX),
         )
         reader.done()
         if license.not_before < license.issued_at:
@@ -151,22 +150,15 @@ class License:
         return license
 
 
-def _entitlements(reader: ClaimReader) -> Entitlements:
-    entitlements = Entitlements(
-        encode=reader.boolean("encode"),
-        presets=reader.identifiers("presets", count_max=PRESET_COUNT_MAX),
-        max_pixels=reader.integer("max_pixels", lowest=1, highest=PIXELS_MAX),
-    )
-    reader.done()
-    return entitlements
-
-
 def _metering(reader: ClaimReader) -> MeteringTerms:
+    days = reader.integer_or_none("max_unreported_days", lowest=1, highest=UNREPORTED_DAYS_MAX)
     terms = MeteringTerms(
         mode=reader.choice("mode", MeteringMode),
         report_url=_report_url(reader, "report_url"),
         contract_id=reader.identifier("contract_id"),
         baseline_id=reader.identifier("baseline_id"),
+        max_unreported=None if days is None else timedelta(days=days),
+        max_unreported_bytes=reader.integer_or_none("max_unreported_bytes", lowest=1, highest=UNREPORTED_BYTES_MAX),
     )
     reader.done()
     return terms

@@ -28,6 +28,7 @@ TOKEN_BYTES_MAX: Final = 8192
 HEADER_CHARACTERS_MAX: Final = 512  # Ours have about 150; nothing unsigned is parsed beyond this.
 SIGNATURE_BYTES: Final = 64
 PUBLIC_KEY_CHARACTERS: Final = 43  # 32 bytes in base64url.
+THUMBPRINT_CHARACTERS: Final = 43
 
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
 _THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -46,6 +47,10 @@ class Typ(StrEnum):
     REPORT = "narrows-report+jwt"
     REVOCATIONS = "narrows-revocations+jwt"
     TREE_HEAD = "narrows-tree-head+jwt"
+    INSTALLATION = "narrows-installation+jwt"
+    REQUEST = "narrows-request+jwt"
+    RELAY = "narrows-relay+jwt"
+    LEASE = "narrows-lease+jwt"
 
 
 def sign(claims: Mapping[str, object], *, typ: Typ, key: Ed25519PrivateKey) -> str:

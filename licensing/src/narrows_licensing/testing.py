@@ -16,7 +16,8 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from narrows_licensing.document import LicenseFile
-from narrows_licensing.license import Entitlements, Kind, License, MeteringMode, MeteringTerms
+from narrows_licensing.entitlement import Entitlements
+from narrows_licensing.license import Kind, License, MeteringMode, MeteringTerms
 from narrows_licensing.revocation import RevocationList, sign_revocations
 from narrows_licensing.signature import Typ, sign, thumbprint
 from narrows_licensing.trust import Role, Roots, TrustBundle, TrustedKey, sign_bundle
@@ -52,6 +53,7 @@ def a_license(**changes: Any) -> License:
             ),
             bundle_min=1,
             sdk_min="0.1.0",
+            status_index=1,
         ),
         **changes,
     )
@@ -105,7 +107,9 @@ class Vendor:
         *,
         bundle: TrustBundle | None = None,
         root_keys: Sequence[Ed25519PrivateKey] | None = None,
-        revoked: Collection[str] | None = None,
+        revoked: Collection[int] | None = None,
+        suspended: Collection[int] = (),
+        list_version: int = 1,
         key: Ed25519PrivateKey | None = None,
     ) -> str:
         """
@@ -116,7 +120,9 @@ class Vendor:
         """
         revocations = None
         if revoked is not None:
-            revocation_list = RevocationList(version=1, license_ids=frozenset(revoked))
+            revocation_list = RevocationList.of(
+                version=list_version, issued_at=NOW, revoked=revoked, suspended=suspended
+            )
             revocations = sign_revocations(revocation_list, key=self.key(Role.REVOCATION))
         return LicenseFile(
             token=sign(license.claims(), typ=Typ.LICENSE, key=key or self.key(Role.LICENSE)),

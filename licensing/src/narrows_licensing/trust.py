@@ -6,7 +6,8 @@ role and a period. A role is a promise about use: a key for receipts can never s
 reach a site without a network inside its next license file, and no new release is needed.
 
 A bundle is a JWS in general JSON serialisation (RFC 7515 §7.2.1) with one signature per root. Root private keys
-belong on a machine that is offline; nothing in here stores one.
+belong on a machine that is offline; nothing in here stores one. Beside them there may be one root for ML-DSA-65: who
+knows it requires its signature on every bundle, and a bundle that declares it is refused by those who don't.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from narrows_licensing import post_quantum
 from narrows_licensing.claims import ClaimReader, seconds_of
 from narrows_licensing.errors import DocumentUnreadable, SignatureRefused, TooFewRoots, UnknownKey
 from narrows_licensing.signature import (
     PUBLIC_KEY_CHARACTERS,
+    THUMBPRINT_CHARACTERS,
     TOKEN_BYTES_MAX,
     Typ,
     decode_base64url,
@@ -35,8 +38,11 @@ from narrows_licensing.signature import (
 )
 from narrows_licensing.strict_json import JsonRefused, read_object, write_object
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
+
 ROOTS_FORMAT: Final = "narrows-roots/1"
-ROOTS_BYTES_MAX: Final = 4096
+ROOTS_BYTES_MAX: Final = 8192
 ROOT_COUNT_MAX: Final = 8
 BUNDLE_BYTES_MAX: Final = 64 * 1024  # Of the payload in base64url; a key takes about 150 of them.
 BUNDLE_KEY_COUNT_MAX: Final = 256
@@ -51,7 +57,8 @@ class Role(StrEnum):
     LICENSE = "license"
     RECEIPT = "receipt"
     REVOCATION = "revocation"
-    LEASE = "lease"
+    LEASE = "lease"  # Leases, and the certificates of relays.
+    INSTALLATION = "installation"  # Certificates of installations.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +92,7 @@ class TrustBundle:
     issued_at: datetime  # Aware, UTC.
     expires_at: datetime  # From this moment on no key of the bundle is trusted.
     keys: tuple[TrustedKey, ...]
+    post_quantum: str | None = None  # The name of the ML-DSA-65 root that must have signed as well.
 
     def keys_for(self, role: Role, at: datetime) -> dict[str, Ed25519PublicKey]:
         """Return the keys with *role* that are trusted *at* this time, by thumbprint: what `verify` takes."""
@@ -100,6 +108,7 @@ class TrustBundle:
             "version": self.version,
             "iat": seconds_of(self.issued_at),
             "exp": seconds_of(self.expires_at),
+            "post_quantum": self.post_quantum,
             "keys": [
                 {
                     "role": key.role.value,
@@ -121,6 +130,7 @@ class TrustBundle:
             version=reader.integer("version", lowest=1, highest=BUNDLE_VERSION_MAX),
             issued_at=reader.time("iat"),
             expires_at=reader.time("exp"),
+            post_quantum=reader.text_or_none("post_quantum", characters_max=THUMBPRINT_CHARACTERS),
             keys=tuple(
                 _trusted_key(item, path=f"keys[{index}]")
                 for index, item in enumerate(reader.items("keys", count_max=BUNDLE_KEY_COUNT_MAX))
@@ -140,22 +150,28 @@ class Roots:
 
     threshold: int
     keys: dict[str, Ed25519PublicKey]
+    post_quantum: bytes | None = None  # The public ML-DSA-65 key that must sign every bundle as well.
 
     def __post_init__(self) -> None:
         if not 1 <= self.threshold <= len(self.keys) <= ROOT_COUNT_MAX:
             raise ValueError("the threshold must lie between 1 and the number of root keys")
         if any(kid != thumbprint(key) for kid, key in self.keys.items()):
             raise ValueError("a root key is filed under something other than its thumbprint")
+        if self.post_quantum is not None and len(self.post_quantum) != post_quantum.PUBLIC_KEY_BYTES:
+            raise ValueError(f"an ML-DSA-65 key has {post_quantum.PUBLIC_KEY_BYTES} bytes")
 
     @classmethod
-    def of(cls, keys: Sequence[Ed25519PublicKey], *, threshold: int) -> Roots:
+    def of(cls, keys: Sequence[Ed25519PublicKey], *, threshold: int, post_quantum: bytes | None = None) -> Roots:
         """Return the roots for *keys*."""
-        return cls(threshold=threshold, keys={thumbprint(key): key for key in keys})
+        return cls(threshold=threshold, keys={thumbprint(key): key for key in keys}, post_quantum=post_quantum)
 
     def to_json(self) -> str:
         """Write the roots file. It is public."""
         keys = [public_key_to_text(key) for key in self.keys.values()]
-        return write_object({"format": ROOTS_FORMAT, "threshold": self.threshold, "keys": keys}, indent=2) + "\n"
+        members: dict[str, object] = {"format": ROOTS_FORMAT, "threshold": self.threshold, "keys": keys}
+        if self.post_quantum is not None:
+            members["post_quantum"] = encode_base64url(self.post_quantum)
+        return write_object(members, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Roots:
@@ -169,18 +185,21 @@ class Roots:
         reader.constant("format", ROOTS_FORMAT)
         threshold = reader.integer("threshold", lowest=1, highest=ROOT_COUNT_MAX)
         keys = [_public_key(reader, "keys", item) for item in reader.items("keys", count_max=ROOT_COUNT_MAX)]
+        second = _post_quantum_key(reader) if "post_quantum" in reader.names() else None
         reader.done()
         roots = {thumbprint(key): key for key in keys}
         if len(roots) != len(keys):
             reader.refuse("keys", "names a key twice")
         if threshold > len(roots):
             reader.refuse("threshold", "is more than the number of keys")
-        return cls(threshold=threshold, keys=roots)
+        return cls(threshold=threshold, keys=roots, post_quantum=second)
 
 
-def sign_bundle(bundle: TrustBundle, root_keys: Sequence[Ed25519PrivateKey]) -> dict[str, Any]:
+def sign_bundle(
+    bundle: TrustBundle, root_keys: Sequence[Ed25519PrivateKey], post_quantum_key: MLDSA65PrivateKey | None = None
+) -> dict[str, Any]:
     """
-    Sign *bundle* with each of *root_keys*; returns the document that `read_bundle` reads.
+    Sign *bundle* with each of *root_keys*, and *post_quantum_key* if given; returns what `read_bundle` reads.
 
     Raises `DocumentUnreadable` if the bundle breaks a rule of the format: nothing is signed that can't be read.
     """
@@ -191,7 +210,10 @@ def sign_bundle(bundle: TrustBundle, root_keys: Sequence[Ed25519PrivateKey]) -> 
     for key in root_keys:
         header, _, signature = sign_detached(body, typ=Typ.BUNDLE, key=key).split(".")
         signatures.append({"protected": header, "signature": signature})
-    return {"payload": encode_base64url(body), "signatures": signatures}
+    document: dict[str, Any] = {"payload": encode_base64url(body), "signatures": signatures}
+    if post_quantum_key is not None:
+        document["post_quantum"] = post_quantum.sign(body, typ=Typ.BUNDLE, key=post_quantum_key)
+    return document
 
 
 def read_bundle(document: dict[str, Any], roots: Roots) -> TrustBundle:
@@ -206,6 +228,7 @@ def read_bundle(document: dict[str, Any], roots: Roots) -> TrustBundle:
     reader = ClaimReader(document, error=DocumentUnreadable)
     body = decode_base64url(reader.text("payload", characters_max=BUNDLE_BYTES_MAX), "the payload")
     entries = reader.items("signatures", count_max=ROOT_COUNT_MAX)
+    second = reader.object("post_quantum") if "post_quantum" in reader.names() else None
     reader.done()
     signed: set[str] = set()
     for index, entry in enumerate(entries):
@@ -222,10 +245,35 @@ def read_bundle(document: dict[str, Any], roots: Roots) -> TrustBundle:
         signed.add(kid)
     if len(signed) < roots.threshold:
         raise TooFewRoots(len(signed), roots.threshold)
+    if roots.post_quantum is not None:
+        _check_post_quantum(second, body, roots.post_quantum)
     try:
-        return TrustBundle.from_claims(read_object(body))
+        bundle = TrustBundle.from_claims(read_object(body))
     except JsonRefused as error:
         raise DocumentUnreadable("payload", str(error)) from error
+    known = None if roots.post_quantum is None else post_quantum.thumbprint(roots.post_quantum)
+    if bundle.post_quantum is not None and bundle.post_quantum != known:
+        raise SignatureRefused("the trust bundle asks for a post-quantum root that is not known here")
+    return bundle
+
+
+def _check_post_quantum(entry: ClaimReader | None, body: bytes, public_key: bytes) -> None:
+    if entry is None:
+        raise SignatureRefused("the trust bundle lacks the signature of the post-quantum root")
+    header = entry.text("protected", characters_max=TOKEN_BYTES_MAX)
+    signature = entry.text("signature", characters_max=TOKEN_BYTES_MAX)
+    entry.done()
+    post_quantum.verify(header, signature, body, typ=Typ.BUNDLE, public_key=public_key)
+
+
+def _post_quantum_key(reader: ClaimReader) -> bytes:
+    try:
+        key = decode_base64url(reader.text("post_quantum", characters_max=4096), "the post-quantum key")
+    except SignatureRefused as error:
+        reader.refuse("post_quantum", error.detail)
+    if len(key) != post_quantum.PUBLIC_KEY_BYTES:
+        reader.refuse("post_quantum", f"is not a key of {post_quantum.PUBLIC_KEY_BYTES} bytes")
+    return key
 
 
 def _trusted_key(item: object, *, path: str) -> TrustedKey:

@@ -6,7 +6,7 @@ Asked once, when an encoder opens. A running encode is never stopped, and a deco
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -16,13 +16,19 @@ from narrows_licensing.license import License
 from narrows_licensing.policy import Circumstances, evaluate
 from narrows_licensing.trust import Roots
 from narrows_licensing.verdict import Granted, Reason, Refused
+from narrows_metering.ledger import Ledger
 
-from narrows.errors import LicenseRefused, LicenseUnreadable
+from narrows.errors import LicenseRefused, LicenseUnreadable, UsageError
+from narrows.identity import identify
+from narrows.known import open_remembering
 from narrows.options import Preset
+from narrows.running import RunningEncode, begin, counted
 from narrows.settings import Settings
-from narrows.version import VERSION
+from narrows.unreported import unreported_usage
+from narrows.version import RELEASE_DATE, VERSION
 
 _UNREADABLE = {Reason.NO_LICENSE, Reason.UNREADABLE, Reason.UNTRUSTED_KEY}
+PROFILE = "main"  # The bitstream profile that this release writes.
 DEVELOPMENT_HINT = "To try without one, run: narrows license development"
 
 
@@ -33,6 +39,12 @@ class Permission:
     license: License
     token: str
     granted: Granted
+    running: RunningEncode | None = None  # Its place among the encodes that run, where the license counts them.
+
+    def release(self) -> None:
+        """The encode is over."""
+        if self.running is not None:
+            self.running.release()
 
 
 def read_roots(settings: Settings) -> Roots | None:
@@ -51,7 +63,11 @@ def read_roots(settings: Settings) -> Roots | None:
 
 
 def read_license(settings: Settings, at: datetime) -> tuple[str, OpenedFile] | Refused:
-    """The token and the checked parts of the license file, or why it can't be used."""
+    """
+    The token and the checked parts of the license file, or why it can't be used.
+
+    What the file teaches about keys and revocations is remembered in the state folder.
+    """
     path: Path = settings.license_path
     try:
         text = path.read_text(errors="replace")
@@ -59,27 +75,46 @@ def read_license(settings: Settings, at: datetime) -> tuple[str, OpenedFile] | R
         return Refused(reason=Reason.NO_LICENSE, detail=f"there is no license file at {path}")
     except OSError as error:
         return Refused(reason=Reason.UNREADABLE, detail=f"can't read {path}: {error}")
-    opened = open_file(text, roots=read_roots(settings), at=at)
+    roots = read_roots(settings)
+    opened = open_remembering(settings.state_folder, lambda known: open_file(text, roots=roots, at=at, known=known))
     if isinstance(opened, Refused):
         return opened
     return LicenseFile.from_json(text).token, opened
 
 
 def judge(
-    settings: Settings, *, now: datetime, latest_time_seen: datetime | None, preset: Preset | None, pixels: int | None
+    settings: Settings,
+    *,
+    now: datetime,
+    latest_time_seen: datetime | None,
+    preset: Preset | None,
+    pixels: int | None,
+    ledger: Ledger | None = None,
+    running_encodes: int | None = None,
 ) -> Permission | Refused:
     """The verdict as a value, for `narrows license verify`; `require_permission` raises it."""
-    read = read_license(settings, now)
+    # A key that had ended is not trusted again because the clock was set back.
+    read = read_license(settings, max(now, latest_time_seen or now))
     if isinstance(read, Refused):
         return read
     token, opened = read
+    terms = opened.license.metering
+    waits = None
+    if ledger is not None and (terms.max_unreported is not None or terms.max_unreported_bytes is not None):
+        waits = unreported_usage(ledger)
     circumstances = Circumstances(
         now=now,
-        revoked=opened.revocations.license_ids if opened.revocations else frozenset(),
-        latest_time_seen=latest_time_seen,
+        status=opened.status,
+        latest_time_seen=max((time for time in (latest_time_seen, opened.latest_time) if time), default=None),
+        release_date=RELEASE_DATE,
         sdk_version=VERSION,
+        identity=identify(opened.license.binding, settings, at=now),
         preset=preset.value if preset else None,
+        profile=PROFILE,
         pixels=pixels,
+        running_encodes=running_encodes,
+        unreported_since=waits.since if waits else None,
+        unreported_bytes=waits.bytes_waiting if waits else None,
     )
     verdict = evaluate(opened.license, circumstances)
     if isinstance(verdict, Refused):
@@ -88,10 +123,36 @@ def judge(
 
 
 def require_permission(
-    settings: Settings, *, now: datetime, latest_time_seen: datetime | None, preset: Preset, pixels: int
+    settings: Settings,
+    *,
+    now: datetime,
+    latest_time_seen: datetime | None,
+    preset: Preset,
+    pixels: int,
+    ledger: Ledger | None = None,
 ) -> Permission:
-    """Permission for a new encoder; raises LicenseRefused with the reason and the next step."""
-    verdict = judge(settings, now=now, latest_time_seen=latest_time_seen, preset=preset, pixels=pixels)
+    """
+    Permission for a new encoder; raises LicenseRefused with the reason and the next step.
+
+    Where the license counts encodes, the permission holds a place among them until it is released.
+    """
+    verdict = judge(settings, now=now, latest_time_seen=latest_time_seen, preset=preset, pixels=pixels, ledger=ledger)
+    if isinstance(verdict, Permission) and verdict.license.entitlements.max_concurrent_encodes is not None:
+        try:
+            with counted(settings.state_folder) as running:
+                verdict = judge(
+                    settings,
+                    now=now,
+                    latest_time_seen=latest_time_seen,
+                    preset=preset,
+                    pixels=pixels,
+                    ledger=ledger,
+                    running_encodes=running,
+                )
+                if isinstance(verdict, Permission):
+                    verdict = replace(verdict, running=begin(settings.state_folder))
+        except OSError as error:
+            raise UsageError(f"can't count the encodes that run in {settings.state_folder}: {error}") from error
     if isinstance(verdict, Refused):
         raise refusal(verdict, settings.license_path)
     return verdict

@@ -112,7 +112,9 @@ class Encoder:
                 latest_time_seen=self._meter.latest_time_seen(),
                 preset=self.options.preset,
                 pixels=width * height,
+                ledger=self._meter.ledger,
             )
+            stack.callback(self.permission.release)
             self._meter.require_room()
             self._model: LoadedModel = shipped_model()
             self._resources = stack.pop_all()

@@ -14,6 +14,7 @@ from pathlib import Path
 import platformdirs
 
 APPLICATION = "narrows"
+WORKLOAD_TOKEN_PATH = Path("/var/run/secrets/narrows/token")  # Where a pod has its token projected to.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,7 @@ class Settings:
     *proxy* (a URL) and *ca_bundle* (a PEM file) are for reports. Without them the variables that other programs follow
     hold: `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, `SSL_CERT_FILE` and `SSL_CERT_DIR`, which `httpx` reads.
     *reports_in_background*: whether an open encoder reports by itself where its license leaves the choice.
+    *application_id*, *workload_token_path*: who this is, for licenses bound to an application or a workload.
     """
 
     license_path: Path
@@ -33,6 +35,8 @@ class Settings:
     proxy: str | None = None
     ca_bundle: Path | None = None
     reports_in_background: bool = True
+    application_id: str | None = None
+    workload_token_path: Path = WORKLOAD_TOKEN_PATH
 
     @property
     def ledger_path(self) -> Path:
@@ -41,8 +45,10 @@ class Settings:
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ, *, license_path: Path | None = None) -> Settings:
         """
-        Read `NARROWS_LICENSE`, `NARROWS_ROOTS`, `NARROWS_STATE`, `NARROWS_PROXY`, `NARROWS_CA_BUNDLE` and
-        `NARROWS_REPORTING` (`background`, or `manual`); *license_path* wins over its variable.
+        Read `NARROWS_LICENSE`, `NARROWS_ROOTS`, `NARROWS_STATE`, `NARROWS_PROXY`, `NARROWS_CA_BUNDLE`,
+        `NARROWS_REPORTING` (`background`, or `manual`), `NARROWS_APPLICATION` and `NARROWS_WORKLOAD_TOKEN`.
+
+        *license_path* wins over its variable.
 
         >>> Settings.read({"NARROWS_STATE": "/var/lib/narrows"}).ledger_path
         PosixPath('/var/lib/narrows/ledger.sqlite')
@@ -51,6 +57,7 @@ class Settings:
         named = environment.get("NARROWS_LICENSE")
         state = environment.get("NARROWS_STATE")
         ca_bundle = environment.get("NARROWS_CA_BUNDLE")
+        token = environment.get("NARROWS_WORKLOAD_TOKEN")
         return cls(
             license_path=license_path or (Path(named) if named else default_license_path()),
             roots_path=Path(roots) if roots else None,
@@ -58,6 +65,8 @@ class Settings:
             proxy=environment.get("NARROWS_PROXY") or None,
             ca_bundle=Path(ca_bundle) if ca_bundle else None,
             reports_in_background=environment.get("NARROWS_REPORTING") != "manual",
+            application_id=environment.get("NARROWS_APPLICATION") or None,
+            workload_token_path=Path(token) if token else WORKLOAD_TOKEN_PATH,
         )
 
 

@@ -8,6 +8,7 @@ Every way in which this server says no.
     ├── NotFound                   no such thing, or not yours
     ├── NotMergedYet               a report that is accepted and not in the transparency log yet
     ├── AlreadyExists              the id is taken
+    ├── ApprovalMissing            one person may not do this alone
     ├── SignInRequired             the admin key is missing or wrong
     ├── ReportTooLarge             a report of more bytes than `narrows_metering` allows
     ├── ReportNotRead              the body is not a report
@@ -68,6 +69,12 @@ class AlreadyExists(ServerError):
     """The id that was asked for is taken."""
 
     code, status, title = "already_exists", 409, "This exists already"
+
+
+class ApprovalMissing(ServerError):
+    """Two people have to agree, and these are the same one."""
+
+    code, status, title = "approval_missing", 403, "A second person has to approve this"
 
 
 class SignInRequired(ServerError):

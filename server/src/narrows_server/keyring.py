@@ -1,8 +1,9 @@
 """
 The vendor's keys: made once by `init`, opened by the running server.
 
-Three root keys sign the trust bundle, two of which are enough; the bundle names the keys for licenses, receipts and
-revocation lists. The server never opens a root key: `open_keyring` works without the folder that they are in.
+Three root keys sign the trust bundle, two of which are enough; the bundle names the keys for each role. A role's key
+is `ROLE.pem`, or `ROLE.signer` with the place where it is (see `signer`). The server never opens a root key:
+`open_keyring` works without the folder that they are in. New keys and bundles are `rotation`'s concern.
 """
 
 from __future__ import annotations
@@ -17,17 +18,18 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from narrows_licensing.errors import LicensingError
 from narrows_licensing.signature import thumbprint
 from narrows_licensing.trust import Role, Roots, TrustBundle, TrustedKey, read_bundle, sign_bundle
 
 from narrows_server.errors import NotInitialised
 from narrows_server.settings import Settings
+from narrows_server.signer import Signer, open_key_file, open_signer
 
 ROOT_KEYS = 3
 ROOT_THRESHOLD = 2
-SIGNING_ROLES = (Role.LICENSE, Role.RECEIPT, Role.REVOCATION)
+SIGNING_ROLES = (Role.LICENSE, Role.RECEIPT, Role.REVOCATION, Role.LEASE, Role.INSTALLATION)
 BUNDLE_LIFETIME = timedelta(days=5 * 365)
 CONSOLE_SECRET_BYTES = 32
 _CONSOLE_SECRET = "console.secret"  # noqa: S105 - a file name
@@ -37,9 +39,11 @@ _CONSOLE_SECRET = "console.secret"  # noqa: S105 - a file name
 class Keyring:
     """What a running server signs with, and the bundle that makes others believe it."""
 
-    license: Ed25519PrivateKey = field(repr=False)
-    receipt: Ed25519PrivateKey = field(repr=False)
-    revocation: Ed25519PrivateKey = field(repr=False)
+    license: Signer = field(repr=False)
+    receipt: Signer = field(repr=False)
+    revocation: Signer = field(repr=False)
+    lease: Signer = field(repr=False)
+    installation: Signer = field(repr=False)
     console_secret: bytes = field(repr=False)
     bundle: TrustBundle
     bundle_document: Mapping[str, Any] = field(repr=False)
@@ -87,8 +91,8 @@ def make_keys(settings: Settings, *, at: datetime) -> bool:
     roots = Roots(threshold=ROOT_THRESHOLD, keys={thumbprint(key): key for key in public_keys})
     document = sign_bundle(bundle, root_keys[:ROOT_THRESHOLD])
     read_bundle(document, roots)  # What customers will do with it; a bundle that they refuse is never written.
-    _replace(settings.roots, roots.to_json().encode(), mode=0o644)
-    _replace(settings.trust_bundle, json.dumps(document, indent=2).encode(), mode=0o644)
+    replace_file(settings.roots, roots.to_json().encode(), mode=0o644)
+    replace_file(settings.trust_bundle, json.dumps(document, indent=2).encode(), mode=0o644)
     return True
 
 
@@ -104,7 +108,7 @@ def open_keyring(settings: Settings) -> Keyring:
         bundle = read_bundle(document, roots)
     except LicensingError as error:
         raise NotInitialised(f"{settings.trust_bundle} is not signed by {settings.roots}: {error}") from error
-    keys = {role: _open_key(settings.keys / f"{role.value}.pem") for role in SIGNING_ROLES}
+    keys = {role: _open_role(settings, role) for role in SIGNING_ROLES}
     for role, key in keys.items():
         known = {trusted.kid for trusted in bundle.keys if trusted.role is role}
         if thumbprint(key.public_key()) not in known:
@@ -113,6 +117,8 @@ def open_keyring(settings: Settings) -> Keyring:
         license=keys[Role.LICENSE],
         receipt=keys[Role.RECEIPT],
         revocation=keys[Role.REVOCATION],
+        lease=keys[Role.LEASE],
+        installation=keys[Role.INSTALLATION],
         console_secret=_read(settings.keys / _CONSOLE_SECRET),
         bundle=bundle,
         bundle_document=document,
@@ -122,24 +128,21 @@ def open_keyring(settings: Settings) -> Keyring:
 
 def write_private(path: Path, content: bytes) -> None:
     """Write *content* durably to *path*, readable by its owner alone from the first moment."""
-    _replace(path, content, mode=0o600)
+    replace_file(path, content, mode=0o600)
 
 
 def _make_key(path: Path) -> Ed25519PrivateKey:
     if not path.exists():
         key = Ed25519PrivateKey.generate()
         write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return _open_key(path)
+    return open_key_file(path)
 
 
-def _open_key(path: Path) -> Ed25519PrivateKey:
-    try:
-        key = load_pem_private_key(_read(path), password=None)
-    except ValueError as error:
-        raise NotInitialised(f"{path} is not a private key") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise NotInitialised(f"{path} is not an Ed25519 key")
-    return key
+def _open_role(settings: Settings, role: Role) -> Signer:
+    location = settings.keys / f"{role.value}.signer"
+    if location.exists():
+        return open_signer(location.read_text().strip(), passphrase_path=settings.passphrase_path)
+    return open_key_file(settings.keys / f"{role.value}.pem", passphrase_path=settings.passphrase_path)
 
 
 def _read(path: Path) -> bytes:
@@ -149,7 +152,7 @@ def _read(path: Path) -> bytes:
         raise NotInitialised(f"{path} is missing; run: narrows-server init") from None
 
 
-def _replace(path: Path, content: bytes, *, mode: int) -> None:
+def replace_file(path: Path, content: bytes, *, mode: int) -> None:
     # Written beside its place and moved there, so that a half-written key never carries the name of a key.
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)

@@ -35,6 +35,14 @@ def upgrade(database: Database, *, to: str = "head") -> bool:
     return before != _newest(config)
 
 
+def downgrade(database: Database, *, to: str) -> None:
+    """Take *database* back to an older revision, which loses what only newer ones can hold."""
+    config = _config()
+    with database.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, to)
+
+
 def require_current(database: Database) -> None:
     """Raise `NotInitialised` unless *database* is at the newest revision."""
     with database.engine.connect() as connection:

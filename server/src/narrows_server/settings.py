@@ -15,6 +15,8 @@ from narrows_server.errors import HomeMissing
 
 HOME_VARIABLE = "NARROWS_SERVER_HOME"
 DATABASE_VARIABLE = "NARROWS_SERVER_DATABASE_URL"
+TWO_PERSON_VARIABLE = "NARROWS_SERVER_TWO_PERSON"
+PASSPHRASE_VARIABLE = "NARROWS_SERVER_PASSPHRASE_FILE"  # noqa: S105 - the name of a variable
 PUBLIC_URL_VARIABLE = "NARROWS_SERVER_PUBLIC_URL"
 
 
@@ -25,6 +27,8 @@ class Settings:
     home: Path
     database_url: str
     public_url: str | None = None  # Without a trailing slash; written into licenses as the place to report to.
+    is_two_person: bool = False  # A license that one person asks for is issued when another approves it.
+    passphrase_path: Path | None = None  # The file with the passphrase of encrypted keys.
 
     @classmethod
     def read(cls, environ: Mapping[str, str], *, home: Path | None = None) -> Settings:
@@ -37,11 +41,14 @@ class Settings:
         if chosen is None:
             raise HomeMissing(f"say where the server keeps its state: --home FOLDER or {HOME_VARIABLE}")
         folder = chosen.expanduser().absolute()
+        passphrase = environ.get(PASSPHRASE_VARIABLE)
         public_url = environ.get(PUBLIC_URL_VARIABLE, "").rstrip("/")
         return cls(
             home=folder,
             database_url=environ.get(DATABASE_VARIABLE) or f"sqlite:///{folder / 'narrows.sqlite'}",
             public_url=public_url or None,
+            is_two_person=environ.get(TWO_PERSON_VARIABLE, "") not in ("", "0"),
+            passphrase_path=Path(passphrase) if passphrase else None,
         )
 
     @property

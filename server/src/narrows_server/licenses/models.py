@@ -1,10 +1,10 @@
-"""Tables of licenses and revocation lists."""
+"""Tables of licenses, proposals of licenses, and revocation lists."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import ForeignKey, String, Text
+from sqlalchemy import ForeignKey, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from narrows_server.customers.models import Contract, Customer
@@ -23,10 +23,21 @@ class IssuedLicense(Base):
     issued_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    grace_days: Mapped[int] = mapped_column(Integer)
+    suspended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    status_index: Mapped[int] = mapped_column(
+        Integer, index=True, unique=True
+    )  # Its number in the revocation list, and its order.
+    replaces: Mapped[str | None] = mapped_column(String(64))  # The license that it renews or is transferred from.
     token: Mapped[str] = mapped_column(Text)
 
     customer: Mapped[Customer] = relationship(lazy="joined", innerjoin=True)
     contract: Mapped[Contract] = relationship(lazy="select")
+
+    @property
+    def grace(self) -> timedelta:
+        """How long it still works after it has expired."""
+        return timedelta(days=self.grace_days)
 
 
 class PublishedRevocations(Base):
@@ -37,3 +48,18 @@ class PublishedRevocations(Base):
     version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     issued_at: Mapped[datetime] = mapped_column(UtcDateTime)
     token: Mapped[str] = mapped_column(Text)
+
+
+class LicenseProposal(Base):
+    """A license that one person has asked for and another has yet to approve, or has."""
+
+    __tablename__ = "license_proposal"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customer.id"))
+    draft: Mapped[str] = mapped_column(Text)  # JSON: the claims to be signed, and what they replace.
+    proposed_by: Mapped[str] = mapped_column(String(200))
+    proposed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    approved_by: Mapped[str | None] = mapped_column(String(200))
+    approved_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    license_id: Mapped[str | None] = mapped_column(String(64))  # Once it is issued.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from narrows_server.licenses.models import IssuedLicense, PublishedRevocations
+from narrows_server.licenses.models import IssuedLicense, LicenseProposal, PublishedRevocations
 
 
 def get_license(session: Session, license_id: str) -> IssuedLicense | None:
@@ -17,8 +17,36 @@ def list_licenses(session: Session) -> list[IssuedLicense]:
     return list(session.scalars(select(IssuedLicense).order_by(IssuedLicense.issued_at.desc(), IssuedLicense.id)))
 
 
-def revoked_ids(session: Session) -> frozenset[str]:
-    return frozenset(session.scalars(select(IssuedLicense.id).where(IssuedLicense.revoked_at.is_not(None))))
+def list_licenses_of(session: Session, customer_id: str) -> list[IssuedLicense]:
+    """Every license ever issued to a customer, in the order of issue."""
+    query = select(IssuedLicense).where(IssuedLicense.customer_id == customer_id).order_by(IssuedLicense.status_index)
+    return list(session.scalars(query))
+
+
+def next_status_index(session: Session) -> int:
+    """A number that no license has; the unique column refuses a second process that takes the same."""
+    highest = session.scalar(select(func.max(IssuedLicense.status_index)))
+    return 0 if highest is None else highest + 1
+
+
+def revoked_numbers(session: Session) -> list[int]:
+    query = select(IssuedLicense.status_index).where(IssuedLicense.revoked_at.is_not(None))
+    return list(session.scalars(query.order_by(IssuedLicense.status_index)))
+
+
+def suspended_numbers(session: Session) -> list[int]:
+    query = select(IssuedLicense.status_index).where(IssuedLicense.suspended_at.is_not(None))
+    return list(session.scalars(query.order_by(IssuedLicense.status_index)))
+
+
+def get_proposal(session: Session, proposal_id: str) -> LicenseProposal | None:
+    return session.get(LicenseProposal, proposal_id, with_for_update=True)
+
+
+def list_proposals(session: Session) -> list[LicenseProposal]:
+    """Proposals that nobody has approved yet, oldest first."""
+    query = select(LicenseProposal).where(LicenseProposal.license_id.is_(None))
+    return list(session.scalars(query.order_by(LicenseProposal.proposed_at, LicenseProposal.id)))
 
 
 def get_latest_revocations(session: Session) -> PublishedRevocations | None:

@@ -20,7 +20,10 @@ class LicenseOut(BaseModel):
     state: str
     issued_at: datetime
     expires_at: datetime
+    suspended_at: datetime | None
     revoked_at: datetime | None
+    status_index: int
+    replaces: str | None
 
     @classmethod
     def of(cls, issued: IssuedLicense, at: datetime) -> LicenseOut:
@@ -32,7 +35,10 @@ class LicenseOut(BaseModel):
             state=state(issued, at),
             issued_at=issued.issued_at,
             expires_at=issued.expires_at,
+            suspended_at=issued.suspended_at,
             revoked_at=issued.revoked_at,
+            status_index=issued.status_index,
+            replaces=issued.replaces,
         )
 
 

@@ -1,15 +1,18 @@
-"""Issuing and revoking licenses. Whether a license permits something is decided by `narrows_licensing.policy`."""
+"""
+Issuing licenses and taking them back. Whether a license permits something is decided by `narrows_licensing.policy`.
+
+What is signed comes from `drafts`; that two people agree on it is `proposals`' concern.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 
-from narrows_licensing.development import DEVELOPMENT_PRESETS
 from narrows_licensing.document import LicenseFile, open_license
 from narrows_licensing.errors import LicensingError
-from narrows_licensing.license import PIXELS_MAX, Entitlements, Kind, License, MeteringMode, MeteringTerms
-from narrows_licensing.revocation import RevocationList, sign_revocations
+from narrows_licensing.license import License
+from narrows_licensing.revocation import RevocationList, revocation_claims
 from narrows_licensing.signature import Typ
 from sqlalchemy.orm import Session
 
@@ -17,27 +20,25 @@ from narrows_server import audit
 from narrows_server.audit import Occasion
 from narrows_server.customers.service import require_contract, require_customer
 from narrows_server.errors import Invalid, NotFound
-from narrows_server.identity import new_id
 from narrows_server.keyring import Keyring
 from narrows_server.licenses import repository
+from narrows_server.licenses.drafts import ALL_PRESETS, Draft, LicenseOrder, draft_new, license_of
 from narrows_server.licenses.models import IssuedLicense, PublishedRevocations
 from narrows_server.signing import sign_token
 
-ALL_PRESETS = DEVELOPMENT_PRESETS
-GRACE = timedelta(days=14)
-DAYS_MAX = 1096  # Three years; a key is trusted for five, and a license must not outlive its key.
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LicenseOrder:
-    """What an admin asks for."""
-
-    customer_id: str
-    contract_id: str
-    kind: Kind = Kind.PRODUCTION
-    days: int = 365
-    presets: tuple[str, ...] = ALL_PRESETS
-    report_url: str | None = None
+__all__ = [
+    "ALL_PRESETS",
+    "LicenseOrder",
+    "issue",
+    "issue_draft",
+    "license_file",
+    "publish",
+    "reinstate",
+    "require_license",
+    "revoke",
+    "state",
+    "suspend",
+]
 
 
 def issue(session: Session, order: LicenseOrder, *, keyring: Keyring, occasion: Occasion) -> IssuedLicense:
@@ -46,36 +47,15 @@ def issue(session: Session, order: LicenseOrder, *, keyring: Keyring, occasion: 
 
     Raises `NotFound` for an unknown customer or contract, `Invalid` for an order that no SDK would accept.
     """
-    customer = require_customer(session, order.customer_id)
-    contract = require_contract(session, order.contract_id)
-    if contract.customer_id != customer.id:
-        raise NotFound(f"customer {customer.id} has no contract {order.contract_id}")
-    if order.kind is Kind.DEVELOPMENT:
-        raise Invalid("development licenses are made by the SDK itself; issue a trial or a production license")
-    if not 1 <= order.days <= DAYS_MAX:
-        raise Invalid(f"a license lasts 1 to {DAYS_MAX} days, not {order.days}")
-    issued_at = occasion.at.replace(microsecond=0)
-    license = License(
-        license_id=new_id("lic"),
-        customer_id=customer.id,
-        kind=order.kind,
-        issued_at=issued_at,
-        not_before=issued_at,
-        expires_at=issued_at + timedelta(days=order.days),
-        grace=GRACE,
-        maintenance_until=None,
-        entitlements=Entitlements(encode=True, presets=order.presets, max_pixels=PIXELS_MAX),
-        metering=MeteringTerms(
-            mode=MeteringMode.REQUIRED,
-            report_url=order.report_url,
-            contract_id=contract.id,
-            baseline_id=contract.baseline_id,
-        ),
-        bundle_min=keyring.bundle.version,
-        sdk_min="0.1.0",
-    )
-    if license.expires_at + license.grace > keyring.bundle.expires_at:
-        raise Invalid(f"the trust bundle ends on {keyring.bundle.expires_at:%Y-%m-%d}, before this license would")
+    draft = draft_new(session, order, keyring=keyring, at=occasion.at)
+    return issue_draft(session, draft, keyring=keyring, occasion=occasion)
+
+
+def issue_draft(session: Session, draft: Draft, *, keyring: Keyring, occasion: Occasion) -> IssuedLicense:
+    """Sign what was drafted and keep it; what it is to replace is revoked if the draft says so."""
+    license = replace(draft.license, status_index=repository.next_status_index(session))
+    customer = require_customer(session, license.customer_id)
+    contract = require_contract(session, license.metering.contract_id)
     try:
         token = sign_token(license.claims(), typ=Typ.LICENSE, key=keyring.license)
     except LicensingError as error:
@@ -87,12 +67,27 @@ def issue(session: Session, order: LicenseOrder, *, keyring: Keyring, occasion: 
         kind=license.kind.value,
         issued_at=license.issued_at,
         expires_at=license.expires_at,
+        grace_days=license.grace.days,
+        suspended_at=None,
         revoked_at=None,
+        status_index=license.status_index,
+        replaces=draft.replaces,
         token=token,
         customer=customer,
     )
     session.add(issued)
-    audit.write(session, occasion, "license.issued", issued.id, contract=contract.id, customer=customer.id)
+    audit.write(
+        session,
+        occasion,
+        "license.issued",
+        issued.id,
+        contract=contract.id,
+        customer=customer.id,
+        replaces=draft.replaces,
+    )
+    if draft.replaces is not None and draft.revokes_replaced:
+        session.flush()
+        revoke(session, draft.replaces, keyring=keyring, occasion=occasion)
     return issued
 
 
@@ -116,21 +111,59 @@ def license_file(session: Session, license_id: str, *, keyring: Keyring, at: dat
 
 
 def revoke(session: Session, license_id: str, *, keyring: Keyring, occasion: Occasion) -> IssuedLicense:
-    """Take a license back and publish the next revocation list. Revoking it again changes nothing."""
+    """Take a license back for good and publish the next revocation list. Revoking it again changes nothing."""
     issued = require_license(session, license_id)
     if issued.revoked_at is not None:
         return issued
-    latest = repository.get_latest_revocations(session)
-    issued.revoked_at = occasion.at
-    session.flush()
-    published = RevocationList(
-        version=latest.version + 1 if latest else 1,
-        license_ids=repository.revoked_ids(session),
-    )
-    token = sign_revocations(published, key=keyring.revocation)
-    session.add(PublishedRevocations(version=published.version, issued_at=occasion.at, token=token))
-    audit.write(session, occasion, "license.revoked", issued.id, list_version=published.version)
+    _require_number(issued, keyring)
+    issued.revoked_at, issued.suspended_at = occasion.at, None
+    version = publish(session, keyring=keyring, occasion=occasion).version
+    audit.write(session, occasion, "license.revoked", issued.id, list_version=version)
     return issued
+
+
+def suspend(session: Session, license_id: str, *, keyring: Keyring, occasion: Occasion) -> IssuedLicense:
+    """Take a license back until `reinstate`, and publish the next list. Suspending it again changes nothing."""
+    issued = require_license(session, license_id)
+    if issued.revoked_at is not None:
+        raise Invalid(f"license {license_id} was revoked, which is for good")
+    if issued.suspended_at is not None:
+        return issued
+    _require_number(issued, keyring)
+    issued.suspended_at = occasion.at
+    version = publish(session, keyring=keyring, occasion=occasion).version
+    audit.write(session, occasion, "license.suspended", issued.id, list_version=version)
+    return issued
+
+
+def reinstate(session: Session, license_id: str, *, keyring: Keyring, occasion: Occasion) -> IssuedLicense:
+    """Lift a suspension and publish the next list. Without one it changes nothing."""
+    issued = require_license(session, license_id)
+    if issued.revoked_at is not None:
+        raise Invalid(f"license {license_id} was revoked, which is for good; issue a new one")
+    if issued.suspended_at is None:
+        return issued
+    issued.suspended_at = None
+    version = publish(session, keyring=keyring, occasion=occasion).version
+    audit.write(session, occasion, "license.reinstated", issued.id, list_version=version)
+    return issued
+
+
+def publish(session: Session, *, keyring: Keyring, occasion: Occasion) -> PublishedRevocations:
+    """Sign the next revocation list, of how all licenses stand now."""
+    latest = repository.get_latest_revocations(session)
+    session.flush()
+    revocations = RevocationList.of(
+        version=latest.version + 1 if latest else 1,
+        issued_at=occasion.at,
+        revoked=repository.revoked_numbers(session),
+        suspended=repository.suspended_numbers(session),
+    )
+    token = sign_token(revocation_claims(revocations), typ=Typ.REVOCATIONS, key=keyring.revocation)
+    published = PublishedRevocations(version=revocations.version, issued_at=occasion.at, token=token)
+    session.add(published)
+    audit.write(session, occasion, "revocations.published", str(revocations.version))
+    return published
 
 
 def require_license(session: Session, license_id: str) -> IssuedLicense:
@@ -142,9 +175,17 @@ def require_license(session: Session, license_id: str) -> IssuedLicense:
 
 
 def state(issued: IssuedLicense, at: datetime) -> str:
-    """How a license stands, in one of the words of the console: valid, grace, expired or revoked."""
+    """How a license stands, in one of the words of the console: valid, grace, expired, suspended or revoked."""
     if issued.revoked_at is not None:
         return "revoked"
-    if at < issued.expires_at:
-        return "valid"
-    return "grace" if at < issued.expires_at + GRACE else "expired"
+    if at >= issued.expires_at + issued.grace:
+        return "expired"
+    if issued.suspended_at is not None:
+        return "suspended"
+    return "valid" if at < issued.expires_at else "grace"
+
+
+def _require_number(issued: IssuedLicense, keyring: Keyring) -> None:
+    """A license from before there were numbers can't be put on a list."""
+    if license_of(issued, keyring).status_index != issued.status_index:
+        raise Invalid(f"license {issued.id} carries no number and can't be taken back before it expires")
