@@ -7,7 +7,7 @@ MEMBERS := licensing metering sdk server
 TORCH := torch==2.13.0
 VIDEO ?=
 
-.PHONY: help install demo test check format simulate crash load rd train clean
+.PHONY: help install demo test check format simulate crash load vectors rd train clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,17 @@ crash: install ## kill -9, power cuts, every byte changed, replay: KILLS=500 CUT
 
 load: install ## Records a second beside a naive peer: DURATION=60 seconds on each database, ARGS="--json load.json"
 	@$(BIN)/python -m tests.load.run --duration $(or $(DURATION),60) $(ARGS)
+
+VECTORS := tests/licensing/vectors
+
+vectors: install $(VECTORS)/node_modules/jose ## Signed documents checked by joserfc and npm jose, and every byte of each changed
+	@$(BIN)/pytest -q tests/licensing/test_vectors.py
+	@node $(VECTORS)/check.mjs $(VECTORS)/vectors.json
+	@$(BIN)/python -m tests.licensing.vectors.mutate
+
+$(VECTORS)/node_modules/jose: $(VECTORS)/package.json
+	@command -v npm > /dev/null || { echo "make vectors needs Node 20 with npm: https://nodejs.org"; exit 1; }
+	@cd $(VECTORS) && npm install --silent --no-audit --no-fund && touch node_modules/jose
 
 rd: install ## Rate-distortion table: CLIPS=folder of .mkv or .mp4 clips
 	@test -n "$(CLIPS)" || { echo "usage: make rd CLIPS=folder"; exit 2; }

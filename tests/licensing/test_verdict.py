@@ -19,6 +19,7 @@ def test_the_codes_are_stable() -> None:
         "maintenance_ended",
         "sdk_too_old",
         "wrong_binding",
+        "no_seat",
         "suspended",
         "unreported_too_long",
         "not_entitled",

@@ -90,6 +90,10 @@ class ClaimReader:
             self.refuse(name, f"is not an identifier of 1..{IDENTIFIER_CHARACTERS_MAX} characters")
         return str(value)
 
+    def identifier_or_none(self, name: str) -> str | None:
+        """Return a name as `identifier` does, or None for null."""
+        return self.identifier(name) if self._take(name) is not None else None
+
     def identifiers(self, name: str, *, count_max: int) -> tuple[str, ...]:
         """Return up to *count_max* different identifiers in their order."""
         values = self.items(name, count_max=count_max)

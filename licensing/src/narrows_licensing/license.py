@@ -23,6 +23,9 @@ from narrows_licensing.trust import AUDIENCE, BUNDLE_VERSION_MAX, ISSUER
 
 GRACE_DAYS_MAX: Final = 366
 STATUS_INDEX_MAX: Final = 2**24 - 1
+HEARTBEAT_SECONDS_MIN: Final = 60
+HEARTBEAT_SECONDS_MAX: Final = 7 * 86_400
+BORROW_DAYS_MAX: Final = 366
 UNREPORTED_DAYS_MAX: Final = 3660
 UNREPORTED_BYTES_MAX: Final = 2**53 - 1
 URL_CHARACTERS_MAX: Final = 1024
@@ -59,6 +62,15 @@ class MeteringTerms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseTerms:
+    """How the seats of a floating license are handed out. There are as many as encodes may run at once."""
+
+    heartbeat: timedelta = timedelta(seconds=600)  # Whole seconds. How long a lease lasts unless it is renewed.
+    revive: timedelta = timedelta(0)  # Whole seconds. How long an ended lease may still be renewed, if a seat is free.
+    borrow_max: timedelta = timedelta(0)  # Whole days. How long a seat may be taken along.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class License:
     """The signed permission. Times are aware, UTC, whole seconds."""
 
@@ -75,6 +87,7 @@ class License:
     bundle_min: int  # The lowest trust bundle that may vouch for this license.
     sdk_min: str  # The lowest SDK release that may use it.
     binding: Binding = UNBOUND
+    lease: LeaseTerms | None = None  # An encode needs a lease; None where it needs none.
     status_index: int | None = None  # Its place in the revocation list; None can't be taken back before it ends.
 
     def claims(self) -> dict[str, Any]:
@@ -109,6 +122,13 @@ class License:
                 "baseline_id": self.metering.baseline_id,
             },
             "binding": self.binding.claims(),
+            "lease": None
+            if self.lease is None
+            else {
+                "heartbeat_seconds": self.lease.heartbeat // timedelta(seconds=1),
+                "revive_seconds": self.lease.revive // timedelta(seconds=1),
+                "borrow_days_max": self.lease.borrow_max.days,
+            },
             "status_index": self.status_index,
             "bundle_min": self.bundle_min,
             "sdk_min": self.sdk_min,
@@ -140,14 +160,29 @@ class License:
             bundle_min=reader.integer("bundle_min", lowest=0, highest=BUNDLE_VERSION_MAX),
             sdk_min=_version(reader, "sdk_min"),
             binding=read_binding(reader.object("binding")),
+            lease=_lease(reader.object("lease")) if reader.object_or_none("lease") is not None else None,
             status_index=reader.integer_or_none("status_index", lowest=0, highest=STATUS_INDEX_MAX),
         )
         reader.done()
+        if license.lease is not None and license.entitlements.max_concurrent_encodes is None:
+            reader.refuse("lease", "needs a number of seats: entitlements.max_concurrent_encodes")
         if license.not_before < license.issued_at:
             reader.refuse("nbf", "is before iat")
         if license.expires_at <= license.not_before:
             reader.refuse("exp", "is not after nbf")
         return license
+
+
+def _lease(reader: ClaimReader) -> LeaseTerms:
+    terms = LeaseTerms(
+        heartbeat=timedelta(
+            seconds=reader.integer("heartbeat_seconds", lowest=HEARTBEAT_SECONDS_MIN, highest=HEARTBEAT_SECONDS_MAX)
+        ),
+        revive=timedelta(seconds=reader.integer("revive_seconds", lowest=0, highest=HEARTBEAT_SECONDS_MAX)),
+        borrow_max=timedelta(days=reader.integer("borrow_days_max", lowest=0, highest=BORROW_DAYS_MAX)),
+    )
+    reader.done()
+    return terms
 
 
 def _metering(reader: ClaimReader) -> MeteringTerms:

@@ -37,6 +37,7 @@ class Circumstances:
     profile: str | None = None  # The bitstream profile asked for.
     pixels: int | None = None  # Width × height of one frame.
     running_encodes: int | None = None  # Those that run already, besides the one asked for.
+    lease_until: datetime | None = None  # When the lease that is held here ends; asked for by floating licenses only.
     unreported_since: datetime | None = None  # When the oldest usage without a receipt was recorded.
     unreported_bytes: int | None = None  # Coded and delivered bytes without a receipt.
 
@@ -109,6 +110,9 @@ def _scope_fault(license: License, at: Circumstances, time: datetime) -> _Fault 
         permitted = entitled.overage.stretch(entitled.max_concurrent_encodes)
         if permitted is not None and at.running_encodes >= permitted:
             return Reason.OVER_LIMIT, f"{at.running_encodes} encodes run already, {permitted} may run at once"
+    if license.lease is not None and at.identity is not None and (at.lease_until is None or time >= at.lease_until):
+        ended = "there is none" if at.lease_until is None else f"the last one ended at {_minute(at.lease_until)}"
+        return Reason.NO_SEAT, f"an encode needs a lease, and {ended}"
     return None
 
 

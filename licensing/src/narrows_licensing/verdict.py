@@ -32,6 +32,7 @@ class Reason(StrEnum):
     WRONG_BINDING = "wrong_binding"
     NOT_ENTITLED = "not_entitled"
     OVER_LIMIT = "over_limit"
+    NO_SEAT = "no_seat"
     SUSPENDED = "suspended"
     UNREPORTED_TOO_LONG = "unreported_too_long"
     CLOCK_WOUND_BACK = "clock_wound_back"
@@ -109,6 +110,10 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     Reason.OVER_LIMIT: Explanation(
         sentence="The request is larger than the license permits.",
         next_step="Encode at a smaller size or fewer at once, or ask your vendor to raise the limit.",
+    ),
+    Reason.NO_SEAT: Explanation(
+        sentence="The license is floating, and this machine holds no lease.",
+        next_step="Run `narrows license lease`; if all seats are taken, wait for one or ask for more.",
     ),
     Reason.SUSPENDED: Explanation(
         sentence="The license is suspended.",

@@ -132,8 +132,8 @@ class ServiceSigner:
     @classmethod
     def open(cls, uri: str) -> ServiceSigner:
         """Ask the service for the public key. Raises `NotInitialised`."""
-        from securesystemslib.exceptions import Error
         from securesystemslib import signer as signers
+        from securesystemslib.exceptions import Error
 
         signer_class: Any = vars(signers)["SIGNER_FOR_URI_SCHEME"].get(urlsplit(uri).scheme)
         if signer_class is None:
