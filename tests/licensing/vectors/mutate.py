@@ -1,5 +1,5 @@
 """
-Every byte of every signed document, changed to each of the 255 others: prints how many were tried and how many believed.
+Every byte of every signed document, changed to each of the 255 others: how many were tried, and how many believed.
 
     python -m tests.licensing.vectors.mutate
 """
