@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from narrows.errors import LicenseRefused, LicenseUnreadable
 from narrows.gate import Permission, require_permission
+from narrows.installation import Installation
+from narrows.lease import keep_lease
 from narrows.options import Preset
 from narrows.settings import Settings
+from narrows.usage import open_meter
+from narrows_licensing.binding import Installation as InstallationBinding
 from narrows_licensing.development import DEVELOPMENT_KEY, development_license, development_license_file
 from narrows_licensing.document import LicenseFile
-from narrows_licensing.license import Kind, License
+from narrows_licensing.entitlement import Overage
+from narrows_licensing.lease import Lease, lease_document
+from narrows_licensing.license import Kind, LeaseTerms, License
 from narrows_licensing.signature import Typ, sign
+from narrows_licensing.testing import Vendor, a_license
+from narrows_licensing.trust import Role
 from narrows_licensing.verdict import Reason
+from narrows_metering.record import Kind as RecordKind
+from narrows_metering.testing import an_encode
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -86,3 +99,131 @@ def test_binary_rubbish_is_unreadable(settings: Settings) -> None:
 def test_unreadable_root_keys_are_explained(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(LicenseUnreadable, match="NARROWS_ROOTS"):
         permission(replace(settings, roots_path=tmp_path / "nowhere.json"))
+
+
+class TestVendorLicenses:
+    """With the root keys of a vendor, as `NARROWS_ROOTS` names them."""
+
+    vendor = Vendor()
+
+    @pytest.fixture
+    def settings(self, tmp_path: Path) -> Settings:
+        roots = tmp_path / "roots.json"
+        roots.write_text(self.vendor.roots.to_json())
+        return Settings(license_path=tmp_path / "license.json", roots_path=roots, state_folder=tmp_path / "state")
+
+    def put(self, settings: Settings, license: License, **file: Any) -> None:
+        settings.license_path.write_text(self.vendor.license_file(license, **file))
+
+    def test_a_revocation_is_remembered_when_the_list_is_taken_out_of_the_file(self, settings: Settings) -> None:
+        self.put(settings, a_license(), revoked=[1], list_version=2)
+        assert reason_of(settings) is Reason.REVOKED
+        self.put(settings, a_license())
+        assert reason_of(settings) is Reason.REVOKED
+        self.put(settings, a_license(), revoked=[], list_version=1)
+        assert reason_of(settings) is Reason.REVOKED
+
+    def test_a_suspension_ends_with_the_next_list(self, settings: Settings) -> None:
+        self.put(settings, a_license(), revoked=[], suspended=[1], list_version=2)
+        assert reason_of(settings) is Reason.SUSPENDED
+        self.put(settings, a_license(), revoked=[], list_version=3)
+        assert permission(settings)
+
+    def test_a_key_that_has_ended_is_not_trusted_again_by_setting_the_clock_back(self, settings: Settings) -> None:
+        ended = NOW + timedelta(days=30)
+        keys = tuple(replace(key, not_after=ended) for key in self.vendor.bundle().keys)
+        self.put(settings, a_license(), bundle=self.vendor.bundle(keys=keys))
+        assert permission(settings, now=ended - timedelta(hours=1))
+        assert reason_of(settings, now=ended - timedelta(hours=1), seen=ended) is Reason.UNTRUSTED_KEY
+
+    def test_a_time_that_the_vendor_signed_has_passed(self, settings: Settings) -> None:
+        signed = NOW + timedelta(days=3)
+        self.put(settings, a_license(), bundle=self.vendor.bundle(issued_at=signed))
+
+        assert reason_of(settings) is Reason.CLOCK_WOUND_BACK
+
+    def test_a_license_for_another_installation_is_refused(self, settings: Settings) -> None:
+        own = Installation.open(settings.state_folder).id
+        self.put(settings, a_license(binding=InstallationBinding(thumbprint=own)))
+        assert permission(settings)
+        self.put(settings, a_license(binding=InstallationBinding(thumbprint="x" * 43)))
+        assert reason_of(settings) is Reason.WRONG_BINDING
+
+    def test_encodes_beyond_the_agreed_number_are_refused_until_one_ends(self, settings: Settings) -> None:
+        entitlements = replace(a_license().entitlements, max_concurrent_encodes=2, overage=Overage.HALF)
+        self.put(settings, a_license(entitlements=entitlements))
+        running = [permission(settings) for _ in range(3)]
+
+        assert [each.granted.is_over_limit for each in running] == [False, False, True]
+        assert reason_of(settings) is Reason.OVER_LIMIT
+        running[0].release()
+        running.append(permission(settings))
+        for each in running:
+            each.release()
+
+    def test_usage_that_waits_too_long_refuses_the_next_encode_and_a_receipt_would_lift_it(
+        self, settings: Settings
+    ) -> None:
+        terms = replace(a_license().metering, max_unreported=timedelta(days=7))
+        self.put(settings, a_license(metering=terms))
+        with open_meter(settings, clock=lambda: NOW) as meter:
+            meter.append(RecordKind.ENCODE, an_encode(), time=NOW)
+
+            def ask(now: datetime) -> Permission:
+                return require_permission(
+                    settings, now=now, latest_time_seen=None, preset=Preset.MEDIUM, pixels=1, ledger=meter.ledger
+                )
+
+            assert ask(NOW + timedelta(days=7))
+            with pytest.raises(LicenseRefused) as refused:
+                ask(NOW + timedelta(days=7, seconds=1))
+        assert refused.value.reason is Reason.UNREPORTED_TOO_LONG
+
+    def test_a_floating_license_needs_a_lease_of_this_installation(self, settings: Settings) -> None:
+        entitlements = replace(a_license().entitlements, max_concurrent_encodes=50)
+        self.put(settings, a_license(entitlements=entitlements, lease=LeaseTerms()))
+        assert reason_of(settings) is Reason.NO_SEAT
+        lease = Lease(
+            lease_id="LEA-1",
+            license_id="LIC-0001",
+            customer_id="CUS-0001",
+            holder=Installation.open(settings.state_folder).id,
+            issued_at=NOW,
+            expires_at=NOW + timedelta(seconds=600),
+            is_borrowed=False,
+        )
+        for held, now, is_permitted in (
+            (lease, NOW, True),
+            (lease, NOW + timedelta(seconds=600), False),
+            (replace(lease, holder="another"), NOW, False),
+            (replace(lease, license_id="LIC-0002"), NOW, False),
+        ):
+            token = sign(held.claims(), typ=Typ.LEASE, key=self.vendor.key(Role.LEASE))
+            keep_lease(settings, lease_document(token, None))
+            if is_permitted:
+                permission(settings, now=now)
+            else:
+                assert reason_of(settings, now=now) is Reason.NO_SEAT
+
+
+def test_loading_and_checking_a_license_opens_no_socket(settings: Settings) -> None:
+    """In a process of its own, where making a socket or asking for an address ends it."""
+    program = (
+        "import socket, sys\n"
+        "def refuse(*_, **__): raise SystemExit('a socket was opened')\n"
+        "socket.socket.__init__ = socket.create_connection = socket.getaddrinfo = refuse\n"
+        "from pathlib import Path\n"
+        "from datetime import UTC, datetime\n"
+        "from narrows.gate import require_permission\n"
+        "from narrows.doctor import diagnose\n"
+        "from narrows.options import Preset\n"
+        "from narrows.settings import Settings\n"
+        "settings = Settings(license_path=Path(sys.argv[1]), roots_path=None, state_folder=Path(sys.argv[2]))\n"
+        "now = datetime.fromisoformat(sys.argv[3])\n"
+        "require_permission(settings, now=now, latest_time_seen=None, preset=Preset.MEDIUM, pixels=1)\n"
+        "print(diagnose(settings, at=now).code)\n"
+    )
+    arguments = [str(settings.license_path), str(settings.state_folder), NOW.isoformat()]
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout.strip()) == (0, "valid"), done.stderr

@@ -11,11 +11,13 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from narrows_licensing.claims import ClaimReader
 from narrows_licensing.signature import encode_base64url
-from narrows_licensing.workload import Issuer, Workload
+
+if TYPE_CHECKING:
+    from narrows_licensing.workload import Issuer, Workload
 
 APPLICATION_COUNT_MAX: Final = 32
 SALT_CHARACTERS_MAX: Final = 43
@@ -147,6 +149,8 @@ def read_binding(reader: ClaimReader) -> Binding:
     elif kind == "components":
         binding = _components(reader)
     elif kind == "workload":
+        from narrows_licensing.workload import Issuer  # Loaded for such licenses only.
+
         binding = Workloads(
             issuer=Issuer.read(reader), subjects=reader.texts("subjects", count_max=16, characters_max=253)
         )

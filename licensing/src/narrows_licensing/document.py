@@ -60,6 +60,11 @@ class LicenseFile:
         except JsonRefused as error:
             raise LicenseUnreadable("document", str(error)) from error
         reader.constant("format", FILE_FORMAT)
+        return cls.read(reader)
+
+    @classmethod
+    def read(cls, reader: ClaimReader) -> LicenseFile:
+        """Read the parts from an object that holds them and nothing else; faults are raised as the reader's error."""
         file = cls(
             token=reader.text("token", characters_max=TOKEN_BYTES_MAX),
             bundle=reader.object_or_none("bundle"),

@@ -42,7 +42,7 @@ class Entitlements:
     presets: tuple[str, ...]  # Encoder presets by name; an empty tuple permits none.
     max_pixels: int  # Width × height of one frame, in luma samples.
     profiles: tuple[str, ...] = PROFILES  # Bitstream profiles by name; an empty tuple permits none.
-    max_concurrent_encodes: int | None = None  # On one machine, or over all of a lease pool. None sets no limit.
+    max_concurrent_encodes: int | None = None  # On one machine; of a floating license, the machines with a lease.
     overage: Overage = Overage.NONE  # Of `max_concurrent_encodes`.
 
     def claims(self) -> dict[str, Any]:

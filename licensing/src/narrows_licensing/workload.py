@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from narrows_licensing.claims import ClaimReader
 from narrows_licensing.errors import SignatureRefused
@@ -55,6 +54,8 @@ class Issuer:
     def read(cls, reader: ClaimReader) -> Issuer:
         """Read what `claims` wrote; faults are raised as the reader's error."""
         url = reader.text("issuer", characters_max=URL_CHARACTERS_MAX)
+        from urllib.parse import urlsplit
+
         parts = urlsplit(url)
         if parts.scheme != "https" or not parts.hostname or parts.username is not None:
             reader.refuse("issuer", "is not an https URL")

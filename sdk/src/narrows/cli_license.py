@@ -1,4 +1,4 @@
-"""The command line's `narrows license show | verify | development`."""
+"""The command line's `narrows license show | verify | development`; the rest is in `cli_activation`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from narrows_licensing.development import development_license_file
 from narrows_licensing.document import LicenseFile, open_file
 from narrows_licensing.verdict import Refused
 
+from narrows import cli_activation
 from narrows.errors import LicenseNotWritten
 from narrows.gate import judge, read_license, refusal
 from narrows.settings import Settings, default_license_path
 from narrows.terminal import Json, LicensePath, err, out, plain, reports_errors, show
 
-app = typer.Typer(help="Show, verify and make licenses.", no_args_is_help=True)
+app = typer.Typer(help="Show, verify and make licenses, and find out what is wrong.", no_args_is_help=True)
+cli_activation.register(app)
 
 
 @app.command("show")

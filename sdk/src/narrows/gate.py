@@ -21,6 +21,7 @@ from narrows_metering.ledger import Ledger
 from narrows.errors import LicenseRefused, LicenseUnreadable, UsageError
 from narrows.identity import identify
 from narrows.known import open_remembering
+from narrows.lease import held_lease
 from narrows.options import Preset
 from narrows.running import RunningEncode, begin, counted
 from narrows.settings import Settings
@@ -102,6 +103,7 @@ def judge(
     waits = None
     if ledger is not None and (terms.max_unreported is not None or terms.max_unreported_bytes is not None):
         waits = unreported_usage(ledger)
+    lease = held_lease(settings, opened, at=now) if opened.license.lease is not None else None
     circumstances = Circumstances(
         now=now,
         status=opened.status,
@@ -113,6 +115,7 @@ def judge(
         profile=PROFILE,
         pixels=pixels,
         running_encodes=running_encodes,
+        lease_until=lease.expires_at if lease else None,
         unreported_since=waits.since if waits else None,
         unreported_bytes=waits.bytes_waiting if waits else None,
     )
@@ -134,10 +137,10 @@ def require_permission(
     """
     Permission for a new encoder; raises LicenseRefused with the reason and the next step.
 
-    Where the license counts encodes, the permission holds a place among them until it is released.
+    Where the license counts the encodes of a machine, the permission holds a place among them until it is released.
     """
     verdict = judge(settings, now=now, latest_time_seen=latest_time_seen, preset=preset, pixels=pixels, ledger=ledger)
-    if isinstance(verdict, Permission) and verdict.license.entitlements.max_concurrent_encodes is not None:
+    if isinstance(verdict, Permission) and verdict.license.lease is None and _counts_encodes(verdict.license):
         try:
             with counted(settings.state_folder) as running:
                 verdict = judge(
@@ -156,6 +159,10 @@ def require_permission(
     if isinstance(verdict, Refused):
         raise refusal(verdict, settings.license_path)
     return verdict
+
+
+def _counts_encodes(license: License) -> bool:
+    return license.entitlements.max_concurrent_encodes is not None
 
 
 def refusal(refused: Refused, license_path: Path) -> LicenseRefused:
