@@ -3,7 +3,7 @@ What a license check costs, beside joserfc in the same run: importing the verifi
 
     python sdk/benchmarks/licensing.py
 
-Prints medians and ratios. Exits with 1 if a bar is missed: import ≤ 60 ms of processor time, opening and deciding ≤ 1 ms.
+Prints medians and ratios. Exits with 1 if a bar is missed: 60 ms of processor time to import, 1 ms to open and decide.
 """
 
 from __future__ import annotations

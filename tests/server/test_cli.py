@@ -16,6 +16,7 @@ from narrows_licensing.document import open_license
 from narrows_licensing.license import License
 from narrows_licensing.trust import Roots
 from narrows_server.cli import app
+from narrows_server.licenses.models import LicenseProposal
 from narrows_server.office import Office, utc_now
 from typer.testing import CliRunner, Result
 
@@ -31,6 +32,13 @@ def run(commands: CliRunner, *arguments: str, expect: int = 0) -> Result:
     done = commands.invoke(app, list(arguments))
     assert done.exit_code == expect, done.output
     return done
+
+
+def issue(commands: CliRunner, file: Path) -> str:
+    """A license under a contract, written to *file*; returns its id."""
+    add_contract(commands)
+    order = ("--customer", "kanal", "--contract", "kanal-1", "--out", str(file), "--json")
+    return str(json.loads(run(commands, "license", "issue", *order).stdout)["id"])
 
 
 def add_contract(commands: CliRunner) -> None:
@@ -160,3 +168,46 @@ def test_a_served_office_answers_says_where_it_is_and_ends_cleanly(home: Path) -
             process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=20) == 0, process.stderr.read()
     assert not (home / "server.json").exists()
+
+
+def test_a_license_is_renewed_transferred_suspended_and_reinstated_at_the_command_line(
+    commands: CliRunner, tmp_path: Path
+) -> None:
+    license_id = issue(commands, tmp_path / "one.json")
+    renewed = json.loads(run(commands, "license", "renew", license_id, "--days", "30", "--json").stdout)
+    assert renewed["replaces"] == license_id
+    suspended = json.loads(run(commands, "license", "suspend", license_id, "--json").stdout)
+    reinstated = json.loads(run(commands, "license", "reinstate", license_id, "--json").stdout)
+    assert (suspended["state"], reinstated["state"]) == ("suspended", "valid")
+    moved = tmp_path / "moved.json"
+    run(commands, "license", "transfer", license_id, "--bind", "application:com.example.player", "--out", str(moved))
+    states = {row["id"]: row["state"] for row in json.loads(run(commands, "license", "list", "--json").stdout)}
+    assert states[license_id] == "revoked"
+    assert sorted(states.values()) == ["revoked", "valid", "valid"]
+    published = json.loads(run(commands, "revocations", "publish", "--json").stdout)
+    assert published["version"] == 4
+
+
+def test_with_two_people_a_license_waits_for_the_second(
+    commands: CliRunner, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_contract(commands)
+    monkeypatch.setenv("NARROWS_SERVER_TWO_PERSON", "1")
+    order = ("license", "issue", "--customer", "kanal", "--contract", "kanal-1", "--json")
+    proposal = json.loads(run(commands, *order).stdout)["proposal"]
+    waiting = json.loads(run(commands, "license", "proposals", "--json").stdout)
+    assert [row["id"] for row in waiting] == [proposal]
+    monkeypatch.setenv("LOGNAME", "somebody-else")  # Who is at the terminal is not what the environment says.
+    run(commands, "license", "approve", proposal, expect=1)
+    with office.database.transaction() as session:
+        session.get_one(LicenseProposal, proposal).proposed_by = "admin:anna"
+    issued = json.loads(run(commands, "license", "approve", proposal, "--json").stdout)
+    assert issued["state"] == "valid"
+
+
+@pytest.mark.parametrize("binding", ["nonsense", "application:", "installation:x", "request:/nowhere", "workload:/x"])
+def test_a_binding_that_can_not_be_meant_is_refused(commands: CliRunner, tmp_path: Path, binding: str) -> None:
+    license_id = issue(commands, tmp_path / "one.json")
+    done = commands.invoke(app, ["license", "transfer", license_id, "--bind", binding])
+
+    assert done.exit_code == 2

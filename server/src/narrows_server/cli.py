@@ -15,8 +15,10 @@ from narrows_server.customers.commands import contracts, customers, tariffs
 from narrows_server.errors import Invalid
 from narrows_server.invoices.commands import invoices
 from narrows_server.invoices.party import Vendor
-from narrows_server.licenses.commands import licenses
+from narrows_server.key_commands import keys
+from narrows_server.licenses.commands import licenses, revocations
 from narrows_server.office import Office, initialise
+from narrows_server.rotation import adopt_roots
 from narrows_server.statements.commands import months, statements
 from narrows_server.terminal import AsJson, Home, group, office_of, quoted, say, settings_of, show_json
 from narrows_server.usage.commands import usage
@@ -30,6 +32,8 @@ for name, part in (
     ("tariff", tariffs),
     ("contract", contracts),
     ("license", licenses),
+    ("revocations", revocations),
+    ("keys", keys),
     ("usage", usage),
     ("month", months),
     ("statement", statements),
@@ -41,6 +45,9 @@ for name, part in (
 @app.command()
 def init(
     home: Home = None,
+    roots: Annotated[
+        Path | None, typer.Option(help="The roots.json of roots made offline; roots are made here if left out.")
+    ] = None,
     vendor_name: Annotated[str | None, typer.Option(help="Who the invoices are from.")] = None,
     vendor_address: Annotated[list[str] | None, typer.Option(help="A line of the address; repeat it.")] = None,
     vendor_email: Annotated[str | None, typer.Option(help="Where customers ask about invoices.")] = None,
@@ -66,6 +73,8 @@ def init(
             tax_id=vendor_tax_id,
             payment=tuple(vendor_payment or ()),
         )
+    if roots is not None:
+        adopt_roots(settings, roots)
     done = initialise(settings, vendor)
     if as_json:
         show_json(
@@ -78,7 +87,10 @@ def init(
             }
         )
         return
-    if done.made_keys:
+    if settings.bundle_draft.exists():
+        say(f"made the keys in {quoted(settings.keys)}, and {quoted(settings.bundle_draft)} for the roots to sign")
+        say("Then run: narrows-server keys install SIGNED")
+    elif done.made_keys:
         say(f"made the keys in {quoted(settings.keys)} and the trust bundle, signed by two of three root keys")
         say(f"[yellow]Move {quoted(settings.root_keys)} to an offline machine:[/] no server needs the root keys.")
         say(f"{quoted(settings.roots)} holds the public root keys, for the SDK.")

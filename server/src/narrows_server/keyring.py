@@ -19,6 +19,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from narrows_licensing import post_quantum
 from narrows_licensing.errors import LicensingError
 from narrows_licensing.signature import thumbprint
 from narrows_licensing.trust import Role, Roots, TrustBundle, TrustedKey, read_bundle, sign_bundle
@@ -65,17 +66,34 @@ def make_keys(settings: Settings, *, at: datetime) -> bool:
         return False
     for folder in (settings.home, settings.keys, settings.root_keys):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    root_keys = [_make_key(settings.root_keys / f"root-{number}.pem") for number in range(1, ROOT_KEYS + 1)]
     role_keys = {role: _make_key(settings.keys / f"{role.value}.pem") for role in SIGNING_ROLES}
     secret = settings.keys / _CONSOLE_SECRET
     if not secret.exists():
         write_private(secret, secrets.token_bytes(CONSOLE_SECRET_BYTES))
 
+    if settings.roots.exists() and not any(settings.root_keys.iterdir()):
+        # The roots were made on an offline machine: all that can be done here is to draft what they are to sign.
+        roots = Roots.from_json(settings.roots.read_text())
+        draft = sign_bundle(_first_bundle(role_keys, roots, at), [])
+        replace_file(settings.bundle_draft, json.dumps(draft, indent=2).encode(), mode=0o644)
+        return True
+    root_keys = [_make_key(settings.root_keys / f"root-{number}.pem") for number in range(1, ROOT_KEYS + 1)]
+    public_keys = [key.public_key() for key in root_keys]
+    roots = Roots(threshold=ROOT_THRESHOLD, keys={thumbprint(key): key for key in public_keys})
+    document = sign_bundle(_first_bundle(role_keys, roots, at), root_keys[:ROOT_THRESHOLD])
+    read_bundle(document, roots)  # What customers will do with it; a bundle that they refuse is never written.
+    replace_file(settings.roots, roots.to_json().encode(), mode=0o644)
+    replace_file(settings.trust_bundle, json.dumps(document, indent=2).encode(), mode=0o644)
+    return True
+
+
+def _first_bundle(role_keys: Mapping[Role, Ed25519PrivateKey], roots: Roots, at: datetime) -> TrustBundle:
     issued_at = at.replace(microsecond=0)
-    bundle = TrustBundle(
+    return TrustBundle(
         version=1,
         issued_at=issued_at,
         expires_at=issued_at + BUNDLE_LIFETIME,
+        post_quantum=None if roots.post_quantum is None else post_quantum.thumbprint(roots.post_quantum),
         keys=tuple(
             TrustedKey(
                 kid=thumbprint(key.public_key()),
@@ -87,13 +105,6 @@ def make_keys(settings: Settings, *, at: datetime) -> bool:
             for role, key in role_keys.items()
         ),
     )
-    public_keys = [key.public_key() for key in root_keys]
-    roots = Roots(threshold=ROOT_THRESHOLD, keys={thumbprint(key): key for key in public_keys})
-    document = sign_bundle(bundle, root_keys[:ROOT_THRESHOLD])
-    read_bundle(document, roots)  # What customers will do with it; a bundle that they refuse is never written.
-    replace_file(settings.roots, roots.to_json().encode(), mode=0o644)
-    replace_file(settings.trust_bundle, json.dumps(document, indent=2).encode(), mode=0o644)
-    return True
 
 
 def open_keyring(settings: Settings) -> Keyring:
@@ -102,6 +113,11 @@ def open_keyring(settings: Settings) -> Keyring:
 
     Raises `NotInitialised` naming the file that is missing or that does not fit the others.
     """
+    if settings.bundle_draft.exists() and not settings.trust_bundle.exists():
+        raise NotInitialised(
+            f"the roots have to sign {settings.bundle_draft} first (narrows-server keys bundle), "
+            "then run: narrows-server keys install"
+        )
     document = json.loads(_read(settings.trust_bundle))
     try:
         roots = Roots.from_json(_read(settings.roots).decode())

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -95,7 +97,12 @@ def open_office(settings: Settings, *, clock: Callable[[], datetime] = utc_now) 
 
 
 def _account() -> str:
-    try:
+    """Whoever runs this process. The operating system is asked and not the environment, which anybody can set."""
+    if sys.platform == "win32":
         return getpass.getuser()
-    except OSError:  # A container's user id without a name.
-        return "unknown"
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # A container's user id without a name.
+        return f"uid-{os.getuid()}"

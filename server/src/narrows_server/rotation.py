@@ -135,7 +135,9 @@ def describe(document: dict[str, Any]) -> TrustBundle:
         raise Invalid(f"this is not a trust bundle: {error}") from error
 
 
-def install_bundle(settings: Settings, document: dict[str, Any], current: TrustBundle, roots: Roots) -> Installed:
+def install_bundle(
+    settings: Settings, document: dict[str, Any], current: TrustBundle | None, roots: Roots
+) -> Installed:
     """
     Put a signed bundle in the place of the current one, and the keys that wait for it in theirs.
 
@@ -145,7 +147,7 @@ def install_bundle(settings: Settings, document: dict[str, Any], current: TrustB
         bundle = read_bundle(document, roots)
     except LicensingError as error:
         raise Invalid(f"customers would refuse this trust bundle: {error}") from error
-    if bundle.version <= current.version:
+    if current is not None and bundle.version <= current.version:
         raise Invalid(f"this is trust bundle {bundle.version}, and {current.version} is installed")
     known = {key.kid for key in bundle.keys}
     activated: list[Role] = []
@@ -159,6 +161,7 @@ def install_bundle(settings: Settings, document: dict[str, Any], current: TrustB
         activated.append(role)
     # The bundle first: it also holds the old keys, so an interruption leaves a server that works.
     replace_file(settings.trust_bundle, json.dumps(document, indent=2).encode(), mode=0o644)
+    settings.bundle_draft.unlink(missing_ok=True)
     for role in activated:
         _activate(settings, role)
     return Installed(bundle=bundle, activated=tuple(activated))
@@ -167,6 +170,23 @@ def install_bundle(settings: Settings, document: dict[str, Any], current: TrustB
 def read_root(path: Path, *, passphrase_path: Path | None) -> Ed25519PrivateKey:
     """Open a root key, on the machine where it lives."""
     return open_key_file(path, passphrase_path=passphrase_path)
+
+
+def read_roots(path: Path) -> Roots:
+    """Read a roots file. Raises `Invalid`."""
+    try:
+        return Roots.from_json(path.read_text())
+    except (OSError, LicensingError) as error:
+        raise Invalid(f"{path} is not a roots file: {error}") from error
+
+
+def adopt_roots(settings: Settings, path: Path) -> None:
+    """Trust roots that were made elsewhere. Raises `Invalid` if a state folder has others already."""
+    roots = read_roots(path)
+    if settings.roots.exists() and read_roots(settings.roots) != roots:
+        raise Invalid(f"{settings.home} trusts other roots already")
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    replace_file(settings.roots, roots.to_json().encode(), mode=0o644)
 
 
 def read_document(path: Path) -> dict[str, Any]:

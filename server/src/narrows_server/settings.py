@@ -66,6 +66,11 @@ class Settings:
         return self.home / "trust-bundle.json"
 
     @property
+    def bundle_draft(self) -> Path:
+        """The first trust bundle while offline roots have yet to sign it."""
+        return self.home / "trust-bundle.draft.json"
+
+    @property
     def roots(self) -> Path:
         """The public root keys, for the SDK to embed."""
         return self.home / "roots.json"

@@ -133,7 +133,6 @@ class ServiceSigner:
     def open(cls, uri: str) -> ServiceSigner:
         """Ask the service for the public key. Raises `NotInitialised`."""
         from securesystemslib import signer as signers
-        from securesystemslib.exceptions import Error
 
         signer_class: Any = vars(signers)["SIGNER_FOR_URI_SCHEME"].get(urlsplit(uri).scheme)
         if signer_class is None:
@@ -141,7 +140,7 @@ class ServiceSigner:
         try:
             found, key = signer_class.import_(uri.partition(":")[2])
             signer = signer_class.from_priv_key_uri(found, key)
-        except (Error, ValueError, OSError) as error:
+        except Exception as error:
             raise NotInitialised(f"the key service does not give the key {uri}: {error}") from error
         public = bytes.fromhex(key.keyval["public"]) if key.keytype == "ed25519" else b""
         if len(public) != PUBLIC_KEY_BYTES:
