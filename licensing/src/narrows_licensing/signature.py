@@ -51,6 +51,7 @@ class Typ(StrEnum):
     REQUEST = "narrows-request+jwt"
     RELAY = "narrows-relay+jwt"
     LEASE = "narrows-lease+jwt"
+    LICENSE_LOG = "narrows-license-log+jwt"
 
 
 def sign(claims: Mapping[str, object], *, typ: Typ, key: Ed25519PrivateKey) -> str:

@@ -1,4 +1,4 @@
-"""The command line's `narrows license doctor | activate | export-request | import-response`."""
+"""The command line's `narrows license doctor | activate | log | export-request | import-response`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from narrows.activation import Activated, activate, import_response, make_reques
 from narrows.doctor import Outcome, diagnose
 from narrows.errors import LicenseNotWritten
 from narrows.installation import Installation
+from narrows.license_log import check_license_log
 from narrows.settings import Settings
 from narrows.terminal import Json, LicensePath, err, out, reports_errors, show
 
@@ -110,10 +111,36 @@ def import_response_file(
     _show(import_response(settings, _text(file), at=datetime.now(UTC)), as_json=as_json)
 
 
+@reports_errors
+def license_log(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The log that your vendor sent.")],
+    license: LicensePath = None,
+    as_json: Json = False,
+) -> None:
+    """
+    Check the log of everything that the vendor ever signed in your name, and show it.
+
+    Exit code 1 if something is missing, was changed, or has disappeared since the last log.
+
+    Example: narrows license log log.json
+    """
+    log = check_license_log(Settings.read(license_path=license), _text(file), at=datetime.now(UTC))
+    if as_json:
+        show(log, as_json=True)
+        return
+    table = Table("kind", "id", "issued", "expires", "number", box=None)
+    for entry in log.entries:
+        days = (f"{entry.issued_at:%Y-%m-%d}", f"{entry.expires_at:%Y-%m-%d}")
+        table.add_row(entry.kind, entry.id, *days, str(entry.status_index))
+    out.print(table)
+    out.print(f"{len(log.entries)} documents, as signed for on {log.head.time:%Y-%m-%d}; yours is among them.")
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to `narrows license`."""
     app.command("doctor")(doctor)
     app.command("activate")(activate_license)
+    app.command("log")(license_log)
     app.command("export-request")(export_request)
     app.command("import-response")(import_response_file)
 

@@ -5,7 +5,8 @@ Everything that the SDK raises on purpose.
     ├── LicenseError
     │   ├── LicenseRefused              the license does not permit a new encode
     │   │   └── LicenseUnreadable           no license, not a license, or its signature is wrong
-    │   └── LicenseNotWritten           a license file can't be put where it was asked for
+    │   ├── LicenseNotWritten           a license file can't be put where it was asked for
+    │   └── LogRefused                  a license log is not what the vendor signed
     ├── BitstreamError
     │   ├── NotABitstream               the file is something else
     │   ├── UnsupportedBitstream        made by a newer version or with other weights
@@ -50,6 +51,10 @@ class LicenseUnreadable(LicenseRefused):
 
 class LicenseNotWritten(LicenseError):
     """Raised when a license file can't be written, or another license is there that should be kept."""
+
+
+class LogRefused(LicenseError):
+    """Raised when a license log is not what the vendor signed, or lacks something that was signed."""
 
 
 class BitstreamError(NarrowsError):

@@ -94,6 +94,7 @@ def documents() -> list[SignedDocument]:
         token("license", Typ.LICENSE, Role.LICENSE, a_license().claims()),
         token("receipt", Typ.RECEIPT, Role.RECEIPT, receipt),
         token("tree head", Typ.TREE_HEAD, Role.RECEIPT, head),
+        token("license log", Typ.LICENSE_LOG, Role.RECEIPT, head | {"sub": "CUS-0001"}),
         token("lease", Typ.LEASE, Role.LEASE, lease.claims()),
         SignedDocument(
             name="revocations",

@@ -1,15 +1,21 @@
-"""Bindings as an admin writes them at the command line: `none`, `application:com.example.player`, `request:FILE`, …"""
+"""
+Requests and responses as files, and bindings as an admin writes them at the command line.
+
+`none`, `application:com.example.player`, `installation:ID`, `request:FILE`, `workload:FILE`.
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+import segno
 from narrows_licensing.binding import UNBOUND, Applications, Binding, Installation, read_binding
 from narrows_licensing.claims import ClaimReader
 from narrows_licensing.errors import DocumentUnreadable, LicensingError
-from narrows_licensing.qr import from_qr_text, is_qr_text
+from narrows_licensing.qr import from_qr_text, is_qr_text, to_qr_text
 from narrows_licensing.request import Request, read_request
+from narrows_licensing.response import Response
 
 from narrows_server.errors import Invalid
 
@@ -54,6 +60,20 @@ def read_request_file(path: Path) -> Request:
         return read_request(from_qr_text(text) if is_qr_text(text) else text)
     except LicensingError as error:
         raise Invalid(f"{path} is not a request: {error}") from error
+
+
+def write_response(path: Path, response: Response) -> None:
+    """Write the answer to a request: a file, or a QR code if *path* is a picture. Raises `Invalid`."""
+    try:
+        if path.suffix in (".png", ".svg"):
+            text = to_qr_text(response.to_json(indent=None))
+            segno.make(text, error="l", boost_error=False, micro=False).save(str(path), scale=4)
+        else:
+            path.write_text(response.to_json())
+    except OSError as error:
+        raise Invalid(f"{path} cannot be written: {error.strerror}") from error
+    except LicensingError as error:
+        raise Invalid(f"the response does not fit in a QR code; write a file instead: {error}") from error
 
 
 def _read(path: Path) -> str:

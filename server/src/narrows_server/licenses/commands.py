@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from narrows_licensing.entitlement import PIXELS_MAX, Overage
-from narrows_licensing.license import Kind
+from narrows_licensing.license import Kind, LeaseTerms
+from narrows_licensing.request import Purpose
 
 from narrows_server import wording
-from narrows_server.licenses import proposals, repository, service
-from narrows_server.licenses.bindings import binding_from_text
+from narrows_server.errors import Invalid
+from narrows_server.licenses import enrolment, proposals, repository, service
+from narrows_server.licenses.bindings import binding_from_text, read_request_file, write_response
 from narrows_server.licenses.drafts import Draft, LicenseOrder, draft_new, draft_renewal, draft_transfer
+from narrows_server.licenses.log import license_log
 from narrows_server.licenses.models import IssuedLicense
 from narrows_server.licenses.schemas import LicenseOut
 from narrows_server.office import Office
@@ -52,6 +55,10 @@ def issue(
     ] = None,
     max_pixels: Annotated[int, typer.Option(help="Width × height of the largest frame.")] = PIXELS_MAX,
     max_encodes: Annotated[int | None, typer.Option(help="Encodes at once on one machine.")] = None,
+    lease_seconds: Annotated[
+        int | None, typer.Option("--lease", help="Floating: --max-encodes are seats, leased for so many seconds.")
+    ] = None,
+    borrow_days: Annotated[int, typer.Option(help="Floating: how long a seat may be taken along.")] = 0,
     overage: Annotated[Overage, typer.Option(help="How far --max-encodes may be passed.")] = Overage.NONE,
     max_unreported_days: Annotated[int | None, typer.Option(help="How long usage may wait for a receipt.")] = None,
     max_unreported_bytes: Annotated[int | None, typer.Option(help="How much usage may wait.")] = None,
@@ -80,6 +87,13 @@ def issue(
             max_unreported_days=max_unreported_days,
             max_unreported_bytes=max_unreported_bytes,
             binding=binding_from_text(bind),
+            lease=None
+            if lease_seconds is None
+            else LeaseTerms(
+                heartbeat=timedelta(seconds=lease_seconds),
+                revive=timedelta(seconds=lease_seconds),
+                borrow_max=timedelta(days=borrow_days),
+            ),
         )
         with office.database.snapshot() as session:
             draft = draft_new(session, order, keyring=office.keyring, at=office.clock())
@@ -247,6 +261,74 @@ def publish(
             show_json({"version": published.version, "issued_at": published.issued_at, "bytes": len(published.token)})
         else:
             say(f"published revocation list {quoted(published.version)}; license files written from now on carry it")
+
+
+@licenses.command("log")
+def write_log(
+    customer: Annotated[str, typer.Option(help="The customer's id.")],
+    out: Annotated[Path, typer.Option(help="Where to write it.")],
+    home: Home = None,
+) -> None:
+    """
+    Write the log of everything ever signed in a customer's name, with proofs, for the customer to check.
+
+    [dim]narrows-server license log --customer kanal-funf-ab --out log.json[/]
+    """
+    with office_of(home) as office, office.database.snapshot() as session:
+        text = license_log(session, customer, keyring=office.keyring, at=office.clock())
+        write_file(out, text.encode())
+    say(f"wrote {quoted(out)}; the customer runs: narrows license log {out.name}")
+
+
+@licenses.command("enrol")
+def enrol_installation(
+    request: Annotated[Path, typer.Argument(help="The customer's request: its file, or the text of its QR code.")],
+    customer: Annotated[str, typer.Option(help="The customer who is asking.")],
+    out: Annotated[Path, typer.Option(help="Where to write the response; .png or .svg gives a QR code.")],
+    license_id: Annotated[str | None, typer.Option("--license", help="A license to send along.")] = None,
+    seats: Annotated[int, typer.Option(help="For a relay: how many seats of the license are its.")] = 0,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """
+    Certify an installation or a relay, and write the response that it imports.
+
+    [dim]narrows-server license enrol request.txt --customer kanal-funf-ab --license lic_7mbd… --out response.json[/]
+    """
+    asked = read_request_file(request)
+    with office_of(home) as office, office.database.transaction() as session:
+        occasion, keyring = office.occasion(), office.keyring
+        if asked.purpose is Purpose.RELAY:
+            if license_id is None:
+                raise Invalid("say which license the relay is to hand out: --license")
+            certificate = enrolment.certify_relay(
+                session, asked, license_id=license_id, seats=seats, keyring=keyring, occasion=occasion
+            )
+        else:
+            certificate = enrolment.enrol(session, asked, customer_id=customer, keyring=keyring, occasion=occasion)
+        if certificate.customer_id != customer:
+            raise Invalid(f"license {license_id} is not of customer {customer}")
+        response = enrolment.respond(session, certificate, license_id, keyring=keyring, occasion=occasion)
+        write_response(out, response)
+        shown = {"certificate": certificate.id, "subject": certificate.subject, "file": str(out)}
+    if as_json:
+        show_json(shown)
+    else:
+        say(f"certified {quoted(certificate.subject)} as {quoted(certificate.id)}: {quoted(out)}")
+
+
+@licenses.command("withdraw")
+def withdraw_certificate(
+    certificate_id: Annotated[str, typer.Argument(metavar="CERTIFICATE")], home: Home = None
+) -> None:
+    """
+    Take back the certificate of one installation or relay, and publish the next list. Its customer's licenses stay.
+
+    [dim]narrows-server license withdraw crt_7mbd…[/]
+    """
+    with office_of(home) as office, office.database.transaction() as session:
+        enrolment.withdraw(session, certificate_id, keyring=office.keyring, occasion=office.occasion())
+    say(f"withdrew certificate {quoted(certificate_id)}; license files written from now on carry the news")
 
 
 def _settle(office: Office, draft: Draft, out: Path | None, *, as_json: bool) -> None:

@@ -15,7 +15,7 @@ from narrows_licensing.binding import UNBOUND, Binding
 from narrows_licensing.development import DEVELOPMENT_PRESETS
 from narrows_licensing.entitlement import PIXELS_MAX, PROFILES, Entitlements, Overage
 from narrows_licensing.errors import LicensingError
-from narrows_licensing.license import Kind, License, MeteringMode, MeteringTerms
+from narrows_licensing.license import Kind, LeaseTerms, License, MeteringMode, MeteringTerms
 from narrows_licensing.signature import Typ, verify
 from sqlalchemy.orm import Session
 
@@ -50,6 +50,7 @@ class LicenseOrder:
     max_unreported_days: int | None = None
     max_unreported_bytes: int | None = None
     binding: Binding = UNBOUND
+    lease: LeaseTerms | None = None
     sdk_min: str = "0.1.0"
 
 
@@ -124,6 +125,7 @@ def draft_new(session: Session, order: LicenseOrder, *, keyring: Keyring, at: da
         bundle_min=keyring.bundle.version,
         sdk_min=order.sdk_min,
         binding=order.binding,
+        lease=order.lease,
     )
     return _checked(Draft(license=license), keyring)
 

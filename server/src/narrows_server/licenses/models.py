@@ -1,4 +1,4 @@
-"""Tables of licenses, proposals of licenses, and revocation lists."""
+"""Tables of licenses, certificates, proposals of licenses, and revocation lists."""
 
 from __future__ import annotations
 
@@ -47,6 +47,30 @@ class PublishedRevocations(Base):
 
     version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     issued_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    token: Mapped[str] = mapped_column(Text)
+
+
+class StatusNumber(Base):
+    """A number in the revocation list that is given away. Its key keeps two processes from giving the same."""
+
+    __tablename__ = "status_number"
+
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+
+
+class IssuedCertificate(Base):
+    """A certificate as it was signed: of an installation, or of a relay."""
+
+    __tablename__ = "certificate"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customer.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(20))  # "installation" or "relay".
+    subject: Mapped[str] = mapped_column(String(64), index=True)  # The thumbprint of its key.
+    issued_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    status_index: Mapped[int] = mapped_column(Integer, index=True, unique=True)
     token: Mapped[str] = mapped_column(Text)
 
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from narrows_server.licenses.models import IssuedLicense, LicenseProposal, PublishedRevocations
+from narrows_server.licenses.models import (
+    IssuedCertificate,
+    IssuedLicense,
+    LicenseProposal,
+    PublishedRevocations,
+    StatusNumber,
+)
 
 
 def get_license(session: Session, license_id: str) -> IssuedLicense | None:
@@ -23,15 +29,29 @@ def list_licenses_of(session: Session, customer_id: str) -> list[IssuedLicense]:
     return list(session.scalars(query))
 
 
-def next_status_index(session: Session) -> int:
-    """A number that no license has; the unique column refuses a second process that takes the same."""
-    highest = session.scalar(select(func.max(IssuedLicense.status_index)))
-    return 0 if highest is None else highest + 1
+def list_certificates_of(session: Session, customer_id: str) -> list[IssuedCertificate]:
+    """Every certificate ever issued to a customer, in the order of issue."""
+    query = select(IssuedCertificate).where(IssuedCertificate.customer_id == customer_id)
+    return list(session.scalars(query.order_by(IssuedCertificate.status_index)))
+
+
+def get_certificate(session: Session, certificate_id: str) -> IssuedCertificate | None:
+    return session.get(IssuedCertificate, certificate_id)
+
+
+def take_status_index(session: Session) -> int:
+    """A number that neither a license nor a certificate has; a second process that takes the same is refused."""
+    highest = session.scalar(select(func.max(StatusNumber.number)))
+    number = 0 if highest is None else highest + 1
+    session.add(StatusNumber(number=number))
+    session.flush()
+    return number
 
 
 def revoked_numbers(session: Session) -> list[int]:
-    query = select(IssuedLicense.status_index).where(IssuedLicense.revoked_at.is_not(None))
-    return list(session.scalars(query.order_by(IssuedLicense.status_index)))
+    licenses = select(IssuedLicense.status_index).where(IssuedLicense.revoked_at.is_not(None))
+    certificates = select(IssuedCertificate.status_index).where(IssuedCertificate.revoked_at.is_not(None))
+    return sorted([*session.scalars(licenses), *session.scalars(certificates)])
 
 
 def suspended_numbers(session: Session) -> list[int]:

@@ -53,7 +53,7 @@ def issue(session: Session, order: LicenseOrder, *, keyring: Keyring, occasion: 
 
 def issue_draft(session: Session, draft: Draft, *, keyring: Keyring, occasion: Occasion) -> IssuedLicense:
     """Sign what was drafted and keep it; what it is to replace is revoked if the draft says so."""
-    license = replace(draft.license, status_index=repository.next_status_index(session))
+    license = replace(draft.license, status_index=repository.take_status_index(session))
     customer = require_customer(session, license.customer_id)
     contract = require_contract(session, license.metering.contract_id)
     try:
