@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from narrows_licensing.verdict import EXPLANATIONS, STATES, Reason, Refused, State, as_markdown
+from narrows_licensing.verdict import EXPLANATIONS, STATES, Reason, Refused, State, as_markdown, explain
 
 
 def test_the_codes_are_stable() -> None:
@@ -46,6 +46,12 @@ def test_no_two_reasons_read_the_same() -> None:
     assert EXPLANATIONS.keys() == set(Reason)
     assert len({explanation.sentence for explanation in EXPLANATIONS.values()}) == len(Reason)
     assert STATES.keys() == set(State)
+
+
+def test_every_code_has_its_words_and_nothing_else_has() -> None:
+    assert all(explain(code) for code in (*State, *Reason))
+    assert explain("expired") == EXPLANATIONS[Reason.EXPIRED]
+    assert explain("nonsense") is None
 
 
 def test_the_reference_page_is_the_table() -> None:

@@ -179,6 +179,24 @@ class TestVendorLicenses:
                 ask(NOW + timedelta(days=7, seconds=1))
         assert refused.value.reason is Reason.UNREPORTED_TOO_LONG
 
+    def test_a_vendor_that_is_gone_for_thirty_days_stops_nobody(self, settings: Settings) -> None:
+        """Metered, with a server that nobody answers at, and usage that piles up: an encode starts on every day."""
+        terms = replace(a_license().metering, max_unreported=timedelta(days=45))
+        self.put(settings, a_license(metering=terms, expires_at=NOW + timedelta(days=365)))
+        with open_meter(settings, clock=lambda: NOW) as meter:
+            for day in range(31):
+                now = NOW + timedelta(days=day)
+                granted = require_permission(
+                    settings,
+                    now=now,
+                    latest_time_seen=meter.latest_time_seen(),
+                    preset=Preset.MEDIUM,
+                    pixels=1,
+                    ledger=meter.ledger,
+                )
+                assert granted.granted.state == "valid"
+                meter.append(RecordKind.ENCODE, an_encode(), time=now)
+
     def test_a_floating_license_needs_a_lease_of_this_installation(self, settings: Settings) -> None:
         entitlements = replace(a_license().entitlements, max_concurrent_encodes=50)
         self.put(settings, a_license(entitlements=entitlements, lease=LeaseTerms()))

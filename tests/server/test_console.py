@@ -7,9 +7,11 @@ from decimal import Decimal
 from html.parser import HTMLParser
 
 import pytest
+from narrows_licensing.verdict import EXPLANATIONS, Reason
 from narrows_server import auth
 from narrows_server.customers import service as customers
 from narrows_server.invoices.party import Party
+from narrows_server.licenses import service as licenses
 from narrows_server.office import Office
 from narrows_server.statements import service as statements
 from narrows_server.usage import repository
@@ -119,6 +121,15 @@ class TestOverview:
             statements.close(session, "kanal-1", NOVEMBER, vendor=VENDOR, occasion=an_occasion())
 
         assert "the month is not over" in signed_in.get("/").text
+
+    def test_a_license_that_does_not_work_is_shown_with_the_words_that_its_owner_reads(
+        self, office: Office, signed_in: Browser, site: Site
+    ) -> None:
+        license_id, _ = a_license(office)
+        with office.database.transaction() as session:
+            licenses.suspend(session, license_id, keyring=office.keyring, occasion=an_occasion())
+
+        assert EXPLANATIONS[Reason.SUSPENDED].sentence in signed_in.get("/").text
 
     def test_a_cloned_installation_is_shown_as_forked(
         self, office: Office, signed_in: Browser, site: Site, tmp_path_factory: pytest.TempPathFactory

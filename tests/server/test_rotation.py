@@ -15,11 +15,13 @@ from narrows_licensing.verdict import Reason, Refused
 from narrows_server import rotation
 from narrows_server.errors import AlreadyExists, Invalid, NotInitialised
 from narrows_server.keyring import open_keyring
+from narrows_server.licenses import service
+from narrows_server.licenses.drafts import draft_renewal
 from narrows_server.office import Office, initialise, open_office
 from narrows_server.settings import Settings
 from typer.testing import CliRunner
 
-from .builders import VENDOR, Clock, a_contract, a_license
+from .builders import VENDOR, Clock, a_contract, a_license, an_occasion
 from .test_cli import run
 from .test_licenses import file_of
 
@@ -143,6 +145,19 @@ class TestRotation:
 
         assert isinstance(refused, Refused)
         assert refused.reason is Reason.UNTRUSTED_KEY
+
+    def test_licenses_under_a_withdrawn_key_can_be_renewed_and_revoked(self, office: Office) -> None:
+        a_contract(office)
+        first, second = a_license(office)[0], a_license(office)[0]
+        rotated(office, Role.LICENSE, withdraw=True)
+        with open_office(office.settings, clock=office.clock) as renewed, renewed.database.transaction() as session:
+            keyring, occasion = renewed.keyring, an_occasion(office.clock())
+            issued = service.require_license(session, first)
+            draft = draft_renewal(issued, days=30, keyring=keyring, at=office.clock())
+            new = service.issue_draft(session, draft, keyring=keyring, occasion=occasion)
+            assert service.revoke(session, second, keyring=keyring, occasion=occasion).revoked_at
+            text = service.license_file(session, new.id, keyring=keyring, at=office.clock())
+        assert isinstance(opened_by_customer(office, text, office.keyring.roots), OpenedFile)
 
     def test_until_the_signed_bundle_is_installed_the_old_key_signs(self, office: Office) -> None:
         keyring = office.keyring

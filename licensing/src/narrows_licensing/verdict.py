@@ -174,6 +174,13 @@ class Refused:
         return EXPLANATIONS[self.reason].next_step
 
 
+def explain(code: str) -> Explanation | None:
+    """Return the words for a code, a state's or a reason's; None for any other."""
+    if code in State._value2member_map_:
+        return STATES[State(code)]
+    return EXPLANATIONS[Reason(code)] if code in Reason._value2member_map_ else None
+
+
 def as_markdown() -> str:
     """Return the reference page of states and reasons."""
     lines = [

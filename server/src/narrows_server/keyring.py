@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from narrows_licensing import post_quantum
 from narrows_licensing.errors import LicensingError
-from narrows_licensing.signature import thumbprint
+from narrows_licensing.signature import public_key_from_text, thumbprint
 from narrows_licensing.trust import Role, Roots, TrustBundle, TrustedKey, read_bundle, sign_bundle
 
 from narrows_server.errors import NotInitialised
@@ -49,10 +49,15 @@ class Keyring:
     bundle: TrustBundle
     bundle_document: Mapping[str, Any] = field(repr=False)
     roots: Roots
+    earlier_license_keys: Mapping[str, Ed25519PublicKey] = field(default_factory=dict, repr=False)
 
     def license_keys(self) -> dict[str, Ed25519PublicKey]:
-        """Every key that ever signed licenses, by thumbprint: usage under an old license is still usage."""
+        """The keys whose licenses are believed, by thumbprint, ended or not: usage under an old license is usage."""
         return {key.kid: key.public_key for key in self.bundle.keys if key.role is Role.LICENSE}
+
+    def own_license_keys(self) -> dict[str, Ed25519PublicKey]:
+        """The same and those withdrawn since, to read licenses in our own database."""
+        return {**self.earlier_license_keys, **self.license_keys()}
 
 
 def make_keys(settings: Settings, *, at: datetime) -> bool:
@@ -139,7 +144,19 @@ def open_keyring(settings: Settings) -> Keyring:
         bundle=bundle,
         bundle_document=document,
         roots=roots,
+        earlier_license_keys=read_earlier_keys(settings),
     )
+
+
+def read_earlier_keys(settings: Settings) -> dict[str, Ed25519PublicKey]:
+    """The license keys that were withdrawn or have ended. Raises `NotInitialised` if their file is damaged."""
+    if not settings.earlier_keys.exists():
+        return {}
+    try:
+        keys = [public_key_from_text(text) for text in json.loads(_read(settings.earlier_keys))]
+    except (ValueError, TypeError, LicensingError) as error:
+        raise NotInitialised(f"{settings.earlier_keys} is damaged: {error}") from error
+    return {thumbprint(key): key for key in keys}
 
 
 def write_private(path: Path, content: bytes) -> None:

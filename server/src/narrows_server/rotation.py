@@ -25,12 +25,19 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from narrows_licensing import post_quantum
 from narrows_licensing.errors import LicensingError
-from narrows_licensing.signature import decode_base64url, thumbprint
+from narrows_licensing.signature import decode_base64url, public_key_to_text, thumbprint
 from narrows_licensing.strict_json import read_object
 from narrows_licensing.trust import Role, Roots, TrustBundle, TrustedKey, read_bundle, sign_bundle
 
 from narrows_server.errors import AlreadyExists, Invalid, NotInitialised
-from narrows_server.keyring import BUNDLE_LIFETIME, ROOT_KEYS, ROOT_THRESHOLD, replace_file, write_private
+from narrows_server.keyring import (
+    BUNDLE_LIFETIME,
+    ROOT_KEYS,
+    ROOT_THRESHOLD,
+    read_earlier_keys,
+    replace_file,
+    write_private,
+)
 from narrows_server.settings import Settings
 from narrows_server.signer import open_key_file, open_signer
 
@@ -159,6 +166,8 @@ def install_bundle(
         if thumbprint(open_signer(place, passphrase_path=settings.passphrase_path).public_key()) not in known:
             raise Invalid(f"the {role.value} key that waits in {settings.keys} is not in this trust bundle")
         activated.append(role)
+    if current is not None:
+        _keep_earlier(settings, current, known)
     # The bundle first: it also holds the old keys, so an interruption leaves a server that works.
     replace_file(settings.trust_bundle, json.dumps(document, indent=2).encode(), mode=0o644)
     settings.bundle_draft.unlink(missing_ok=True)
@@ -200,6 +209,15 @@ def read_document(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise Invalid(f"{path} is not a trust bundle")
     return document
+
+
+def _keep_earlier(settings: Settings, current: TrustBundle, known: set[str]) -> None:
+    """Keep the license keys that the new bundle leaves out, so that what they signed can be renewed."""
+    gone = {key.kid: key.public_key for key in current.keys if key.role is Role.LICENSE and key.kid not in known}
+    if gone:
+        keys = {**read_earlier_keys(settings), **gone}.values()
+        texts = [public_key_to_text(key) for key in keys]
+        replace_file(settings.earlier_keys, json.dumps(texts, indent=2).encode(), mode=0o644)
 
 
 def _activate(settings: Settings, role: Role) -> None:

@@ -66,6 +66,11 @@ class Settings:
         return self.home / "trust-bundle.json"
 
     @property
+    def earlier_keys(self) -> Path:
+        """Public license keys that are in no bundle any more: what they signed can still be read here, and renewed."""
+        return self.home / "earlier-license-keys.json"
+
+    @property
     def bundle_draft(self) -> Path:
         """The first trust bundle while offline roots have yet to sign it."""
         return self.home / "trust-bundle.draft.json"

@@ -15,6 +15,7 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from narrows_licensing.verdict import explain
 from sqlalchemy.orm import Session
 
 from narrows_server import __version__, audit, auth, wording
@@ -57,6 +58,7 @@ _templates.globals.update(
     month=wording.month,
     missing=missing,
     standing=standing,
+    explain=explain,
     version=__version__,
 )
 

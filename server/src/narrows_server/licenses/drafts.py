@@ -168,8 +168,11 @@ def draft_transfer(issued: IssuedLicense, *, binding: Binding, keyring: Keyring,
 
 
 def license_of(issued: IssuedLicense, keyring: Keyring) -> License:
-    """The license as it was signed."""
-    return License.from_claims(verify(issued.token, typ=Typ.LICENSE, keys=keyring.license_keys()))
+    """The license as it was signed, by a key that is trusted or was. Raises `Invalid` for what can't be read."""
+    try:
+        return License.from_claims(verify(issued.token, typ=Typ.LICENSE, keys=keyring.own_license_keys()))
+    except LicensingError as error:
+        raise Invalid(f"license {issued.id} can't be read any more; issue a new one: {error}") from error
 
 
 def _check_days(kind: Kind, days: int) -> None:
