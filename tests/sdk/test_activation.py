@@ -17,7 +17,7 @@ from narrows_licensing.binding import Components
 from narrows_licensing.binding import Installation as InstallationBinding
 from narrows_licensing.certificate import InstallationCertificate
 from narrows_licensing.document import LicenseFile
-from narrows_licensing.license import License
+from narrows_licensing.license import LeaseTerms, License
 from narrows_licensing.qr import to_qr_text
 from narrows_licensing.request import Purpose, read_request
 from narrows_licensing.response import Response
@@ -130,6 +130,16 @@ def test_a_license_that_would_be_refused_does_not_replace_one_that_works(
 
     assert refused.value.reason is reason
     assert settings.license_path.read_text() == before
+
+
+def test_a_floating_license_is_activated_before_there_is_a_lease(settings: Settings) -> None:
+    entitlements = replace(a_license().entitlements, max_concurrent_encodes=5)
+    floating = a_license(entitlements=entitlements, lease=LeaseTerms())
+
+    assert activate(settings, VENDOR.license_file(floating), at=NOW).license == floating
+    elsewhere = replace(floating, binding=InstallationBinding(thumbprint="x" * 43))
+    with pytest.raises(LicenseRefused):
+        activate(settings, VENDOR.license_file(elsewhere), at=NOW)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "NR1:", "NR1:BB8"])

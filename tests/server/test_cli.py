@@ -9,17 +9,21 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from narrows_licensing.document import open_license
 from narrows_licensing.license import License
+from narrows_licensing.qr import to_qr_text
+from narrows_licensing.response import Response
 from narrows_licensing.trust import Roots
 from narrows_server.cli import app
 from narrows_server.licenses.models import LicenseProposal
 from narrows_server.office import Office, utc_now
 from typer.testing import CliRunner, Result
 
+from ..licensing.test_certificate import KEY, REQUEST
 from .builders import Browser, Site, send, some_usage
 
 
@@ -211,3 +215,19 @@ def test_a_binding_that_can_not_be_meant_is_refused(commands: CliRunner, tmp_pat
     done = commands.invoke(app, ["license", "transfer", license_id, "--bind", binding])
 
     assert done.exit_code == 2
+
+
+def test_an_installation_is_enrolled_by_hand_and_taken_back(commands: CliRunner, tmp_path: Path) -> None:
+    license_id = issue(commands, tmp_path / "one.json")
+    asked = replace(REQUEST, asked_at=utc_now().replace(microsecond=0))
+    (tmp_path / "request.txt").write_text(to_qr_text(asked.sign(KEY)))
+    order = ("license", "enrol", str(tmp_path / "request.txt"), "--customer", "kanal", "--license", license_id)
+    answered = json.loads(run(commands, *order, "--out", str(tmp_path / "response.json"), "--json").stdout)
+    run(commands, *order, "--out", str(tmp_path / "response.svg"))
+    run(commands, "license", "log", "--customer", "kanal", "--out", str(tmp_path / "log.json"))
+    run(commands, "license", "withdraw", answered["certificate"])
+
+    assert answered["subject"] == REQUEST.installation_id
+    assert Response.from_text((tmp_path / "response.json").read_text()).license is not None
+    logged = json.loads((tmp_path / "log.json").read_text())["entries"]
+    assert [entry["kind"] for entry in logged] == ["license", "installation", "installation"]

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from narrows.activation import certificate_file, import_response, make_request
+from narrows.activation import activate, certificate_file, import_response, make_request
 from narrows.errors import LogRefused
 from narrows.gate import judge
 from narrows.installation import Installation
@@ -20,14 +20,16 @@ from narrows_licensing.qr import to_qr_text
 from narrows_licensing.request import Purpose, Request, read_request
 from narrows_licensing.revocation import Status
 from narrows_licensing.trust import Role
-from narrows_licensing.verdict import Refused
+from narrows_licensing.verdict import Reason, Refused
 from narrows_server.errors import Invalid, NotFound
 from narrows_server.licenses import enrolment, service
 from narrows_server.licenses.log import license_log
-from narrows_server.office import Office
+from narrows_server.office import Office, open_office
 
 from .builders import Clock, a_contract, a_license, an_occasion
+from .test_licenses import file_of
 from .test_proposals import opened
+from .test_rotation import rotated
 
 
 @pytest.fixture
@@ -91,6 +93,29 @@ def test_an_installation_without_a_network_is_enrolled_and_licensed_by_qr_codes(
     )
     assert certificate.customer_id == "kanal"
     assert certificate.installation_id == Installation.open(customer.state_folder).id
+
+
+def test_a_customer_without_a_network_goes_on_after_the_vendor_has_changed_its_key(
+    office: Office, customer: Settings
+) -> None:
+    """Rotation end to end, as the SDK lives it: nothing but a license file crosses over, and the old key is dead."""
+    # Given a customer that encodes under a license of the first key.
+    a_contract(office)
+    before = file_of(office, a_license(office)[0])
+    activate(customer, before, at=office.clock())
+
+    # When two roots vouch for a key that is made now, because the first one was stolen.
+    rotated(office, Role.LICENSE, withdraw=True)
+    with open_office(office.settings, clock=office.clock) as renewed:
+        after = file_of(renewed, a_license(renewed)[0])
+    activate(customer, after, at=office.clock())
+
+    # Then its next encode is permitted, and the thief's license is refused from now on.
+    assert not isinstance(judge(customer, now=office.clock(), latest_time_seen=None, preset=None, pixels=None), Refused)
+    customer.license_path.write_text(before)
+    refused = judge(customer, now=office.clock(), latest_time_seen=None, preset=None, pixels=None)
+    assert isinstance(refused, Refused)
+    assert refused.reason is Reason.UNTRUSTED_KEY
 
 
 def test_one_installation_is_taken_back_without_the_license(office: Office, customer: Settings) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from narrows_licensing.binding import bind_components
@@ -83,7 +83,8 @@ def activate(settings: Settings, text: str, *, at: datetime) -> Activated:
         status=opened.status,
         latest_time_seen=opened.latest_time,
         sdk_version=VERSION,
-        identity=identify(opened.license.binding, settings, at=at) if opened.license.lease is None else None,
+        identity=identify(opened.license.binding, settings, at=at),
+        lease_until=at + timedelta(days=1),  # A lease comes after the license, so its absence is no reason here.
     )
     verdict = evaluate(opened.license, circumstances)
     if isinstance(verdict, Refused):
