@@ -19,6 +19,9 @@ from narrows_licensing.license import LeaseTerms
 from narrows_licensing.qr import to_qr_text
 from narrows_licensing.request import Purpose, Request, read_request
 from narrows_licensing.revocation import Status
+from narrows_licensing.signature import Typ, sign
+from narrows_licensing.testing import a_key
+from narrows_licensing.testing import a_license as a_license_value
 from narrows_licensing.trust import Role
 from narrows_licensing.verdict import Reason, Refused
 from narrows_server.errors import Invalid, NotFound
@@ -26,7 +29,7 @@ from narrows_server.licenses import enrolment, service
 from narrows_server.licenses.log import license_log
 from narrows_server.office import Office, open_office
 
-from .builders import Clock, a_contract, a_license, an_occasion
+from .builders import Browser, Clock, a_contract, a_license, an_occasion
 from .test_licenses import file_of
 from .test_proposals import opened
 from .test_rotation import rotated
@@ -193,6 +196,20 @@ class TestLog:
 
         assert [(entry.kind, entry.id) for entry in log.entries[:3]] == [("license", license_id) for license_id in mine]
         assert [entry.kind for entry in log.entries[3:]] == ["installation"]
+
+    def test_whoever_holds_a_license_gets_the_log_and_nobody_else(
+        self, office: Office, browser: Browser, customer: Settings
+    ) -> None:
+        a_contract(office)
+        license_id, token = a_license(office)
+        import_response(customer, answer(office, ask(customer, office), license_id), at=office.clock())
+        answered = browser.post("/v1/license-log", token.encode())
+        stranger = sign(a_license_value().claims(), typ=Typ.LICENSE, key=a_key("stranger"))
+
+        assert answered.status_code == 200
+        assert check_license_log(customer, answered.text, at=office.clock())
+        assert browser.post("/v1/license-log", stranger.encode()).status_code == 404
+        assert browser.post("/v1/license-log", b"\xff" * 9000).status_code == 422
 
     def test_a_log_from_which_something_has_disappeared_is_refused(self, office: Office, customer: Settings) -> None:
         a_contract(office)
