@@ -10,6 +10,7 @@ import sys
 import threading
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -22,11 +23,12 @@ from narrows_licensing.trust import Role
 from narrows_server import rotation
 from narrows_server.errors import NotInitialised
 from narrows_server.keyring import open_keyring
-from narrows_server.office import Office, open_office
+from narrows_server.office import Office, initialise, open_office
+from narrows_server.settings import Settings
 from narrows_server.signer import Signer, open_signer
 from narrows_server.signing import sign_token
 
-from .builders import a_contract, a_license
+from .builders import VENDOR, Clock, a_contract, a_license
 from .test_rotation import root_paths
 
 SOFTHSM_MODULES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so")
@@ -79,6 +81,22 @@ class TestEncryptedFiles:
             open_signer(str(key_file), passphrase_path=key_file.with_name("passphrase"))
         with pytest.raises(NotInitialised, match="can't be read"):
             open_signer(str(key_file), passphrase_path=key_file.with_name("nowhere"))
+
+    def test_a_server_with_a_passphrase_keeps_no_key_in_the_clear(self, tmp_path: Path) -> None:
+        (tmp_path / "passphrase").write_text("secret\n")
+        settings = replace(Settings.read({}, home=tmp_path / "home"), passphrase_path=tmp_path / "passphrase")
+        initialise(settings, VENDOR, clock=Clock())
+        with open_office(settings, clock=Clock()) as office:
+            keyring = office.keyring
+            rotation.draft_rotation(
+                settings, keyring.bundle, keyring.roots, roles=set(Role), withdraw=False, at=office.clock()
+            )
+
+        keys = [path.read_bytes() for path in settings.keys.rglob("*.pem")]
+        assert len(keys) == 3 + 2 * len(Role)
+        assert all(key.startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY") for key in keys)
+        with pytest.raises(NotInitialised, match="NARROWS_SERVER_PASSPHRASE_FILE"):
+            open_keyring(replace(settings, passphrase_path=None))
 
 
 class TestSecurityModules:

@@ -34,7 +34,8 @@ def show_license(license: LicensePath = None, as_json: Json = False) -> None:
     if isinstance(read, Refused):
         raise refusal(read, settings.license_path)
     _, opened = read
-    show(opened.license, as_json=as_json, title=str(settings.license_path))
+    shown = {**plain(opened.license), "binding": opened.license.binding.claims()}
+    show(shown, as_json=as_json, title=str(settings.license_path))
 
 
 @app.command("verify")

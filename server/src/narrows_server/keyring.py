@@ -18,7 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+)
 from narrows_licensing import post_quantum
 from narrows_licensing.errors import LicensingError
 from narrows_licensing.signature import public_key_from_text, thumbprint
@@ -26,7 +32,7 @@ from narrows_licensing.trust import Role, Roots, TrustBundle, TrustedKey, read_b
 
 from narrows_server.errors import NotInitialised
 from narrows_server.settings import Settings
-from narrows_server.signer import Signer, open_key_file, open_signer
+from narrows_server.signer import Signer, open_key_file, open_signer, read_passphrase
 
 ROOT_KEYS = 3
 ROOT_THRESHOLD = 2
@@ -71,7 +77,7 @@ def make_keys(settings: Settings, *, at: datetime) -> bool:
         return False
     for folder in (settings.home, settings.keys, settings.root_keys):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    role_keys = {role: _make_key(settings.keys / f"{role.value}.pem") for role in SIGNING_ROLES}
+    role_keys = {role: _make_key(settings, settings.keys / f"{role.value}.pem") for role in SIGNING_ROLES}
     secret = settings.keys / _CONSOLE_SECRET
     if not secret.exists():
         write_private(secret, secrets.token_bytes(CONSOLE_SECRET_BYTES))
@@ -82,7 +88,7 @@ def make_keys(settings: Settings, *, at: datetime) -> bool:
         draft = sign_bundle(_first_bundle(role_keys, roots, at), [])
         replace_file(settings.bundle_draft, json.dumps(draft, indent=2).encode(), mode=0o644)
         return True
-    root_keys = [_make_key(settings.root_keys / f"root-{number}.pem") for number in range(1, ROOT_KEYS + 1)]
+    root_keys = [_make_key(settings, settings.root_keys / f"root-{number}.pem") for number in range(1, ROOT_KEYS + 1)]
     public_keys = [key.public_key() for key in root_keys]
     roots = Roots(threshold=ROOT_THRESHOLD, keys={thumbprint(key): key for key in public_keys})
     document = sign_bundle(_first_bundle(role_keys, roots, at), root_keys[:ROOT_THRESHOLD])
@@ -164,11 +170,17 @@ def write_private(path: Path, content: bytes) -> None:
     replace_file(path, content, mode=0o600)
 
 
-def _make_key(path: Path) -> Ed25519PrivateKey:
+def key_to_pem(key: Ed25519PrivateKey, passphrase: bytes | None) -> bytes:
+    """The file of a private key (PKCS #8), encrypted if there is a passphrase."""
+    encryption: KeySerializationEncryption = BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+
+
+def _make_key(settings: Settings, path: Path) -> Ed25519PrivateKey:
     if not path.exists():
         key = Ed25519PrivateKey.generate()
-        write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return open_key_file(path)
+        write_private(path, key_to_pem(key, read_passphrase(settings.passphrase_path)))
+    return open_key_file(path, passphrase_path=settings.passphrase_path)
 
 
 def _open_role(settings: Settings, role: Role) -> Signer:

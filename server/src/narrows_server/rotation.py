@@ -16,13 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    KeySerializationEncryption,
-    NoEncryption,
-    PrivateFormat,
-)
 from narrows_licensing import post_quantum
 from narrows_licensing.errors import LicensingError
 from narrows_licensing.signature import decode_base64url, public_key_to_text, thumbprint
@@ -34,12 +27,13 @@ from narrows_server.keyring import (
     BUNDLE_LIFETIME,
     ROOT_KEYS,
     ROOT_THRESHOLD,
+    key_to_pem,
     read_earlier_keys,
     replace_file,
     write_private,
 )
 from narrows_server.settings import Settings
-from narrows_server.signer import open_key_file, open_signer
+from narrows_server.signer import open_key_file, open_signer, read_passphrase
 
 POST_QUANTUM_FILE = "root-ml-dsa-65.seed"
 
@@ -63,7 +57,7 @@ def make_roots(folder: Path, *, passphrase: bytes | None, with_post_quantum: boo
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     keys = [Ed25519PrivateKey.generate() for _ in range(ROOT_KEYS)]
     for number, key in enumerate(keys, start=1):
-        write_private(folder / f"root-{number}.pem", _pem(key, passphrase))
+        write_private(folder / f"root-{number}.pem", key_to_pem(key, passphrase))
     second = None
     if with_post_quantum:
         if not post_quantum.is_available():
@@ -102,7 +96,7 @@ def draft_rotation(
             write_private(_next_signer(settings, role), f"{location}\n".encode())
         else:
             made = Ed25519PrivateKey.generate()
-            write_private(_next_pem(settings, role), _pem(made, None))
+            write_private(_next_pem(settings, role), key_to_pem(made, read_passphrase(settings.passphrase_path)))
             key = made.public_key()
         entries.append(_entry(role, key, issued_at))
     draft = replace(
@@ -246,8 +240,3 @@ def _entry(role: Role, key: Any, issued_at: datetime) -> TrustedKey:
         not_before=issued_at - timedelta(days=1),  # A customer's clock may be behind ours.
         not_after=issued_at + BUNDLE_LIFETIME,
     )
-
-
-def _pem(key: Ed25519PrivateKey, passphrase: bytes | None) -> bytes:
-    encryption: KeySerializationEncryption = BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
