@@ -76,6 +76,26 @@ def test_a_site_without_a_network_is_enrolled_and_licensed_by_two_qr_codes(setti
     assert certificate_file(settings).exists()
 
 
+def test_a_renewal_by_qr_code_leaves_out_the_bundle_that_is_here(settings: Settings) -> None:
+    activate(settings, VENDOR.license_file(a_license(), revoked=[9]), at=NOW)
+    judge(settings, now=NOW, latest_time_seen=None, preset=None, pixels=None)  # What the gate sees, it remembers.
+    renewed = a_license(license_id="LIC-0002")
+    full = a_response(a_request(settings), renewed)
+    answer = to_qr_text(full.without_bundle().to_json(indent=None))
+
+    assert len(answer) < len(to_qr_text(full.to_json(indent=None))) - 500
+    assert import_response(settings, answer, at=NOW).license == renewed
+    assert not isinstance(judge(settings, now=NOW, latest_time_seen=None, preset=None, pixels=None), Refused)
+
+
+def test_without_any_bundle_a_response_that_has_none_is_refused(settings: Settings) -> None:
+    response = a_response(a_request(settings), a_license()).without_bundle()
+
+    with pytest.raises((LicenseNotWritten, LicenseRefused)):
+        import_response(settings, response.to_json(), at=NOW)
+    assert not settings.license_path.exists()
+
+
 def test_a_request_names_the_license_and_the_bundle_that_are_here(settings: Settings) -> None:
     activate(settings, VENDOR.license_file(a_license(), bundle=VENDOR.bundle(version=4)), at=NOW)
     request = read_request(a_request(settings, with_machine=True))

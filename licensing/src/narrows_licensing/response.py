@@ -6,12 +6,13 @@ The outer form is not signed; each part answers for itself, and is checked where
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from narrows_licensing.claims import ClaimReader
 from narrows_licensing.document import FILE_BYTES_MAX, LicenseFile
 from narrows_licensing.errors import DocumentUnreadable
+from narrows_licensing.memory import Known
 from narrows_licensing.qr import from_qr_text, is_qr_text
 from narrows_licensing.signature import TOKEN_BYTES_MAX
 from narrows_licensing.strict_json import JsonRefused, read_object, write_object
@@ -25,6 +26,17 @@ class Response:
 
     certificate: str | None  # Of the installation or the relay that asked.
     license: LicenseFile | None
+
+    def without_bundle(self) -> Response:
+        """Return the same for somebody who has the trust bundle already: with an ML-DSA-65 root it fills a QR code."""
+        return self if self.license is None else replace(self, license=replace(self.license, bundle=None))
+
+    def with_known(self, known: Known) -> Response:
+        """Return the same with the bundle that is known here, if it came without one."""
+        if self.license is None or self.license.bundle is not None or known.bundle is None:
+            return self
+        newest = self.license.revocations or known.revocations
+        return replace(self, license=replace(self.license, bundle=known.bundle, revocations=newest))
 
     def to_json(self, *, indent: int | None = 2) -> str:
         """Write the response as a file, or without *indent* as short as it goes."""

@@ -100,7 +100,7 @@ def import_response(settings: Settings, text: str, *, at: datetime) -> Activated
     Raises LicenseNotWritten if it is not a response to this installation, LicenseRefused as `activate` does.
     """
     try:
-        response = Response.from_text(text.strip())
+        response = Response.from_text(text.strip()).with_known(read_known(settings.state_folder))
     except LicensingError as error:
         raise LicenseNotWritten(f"this is not a response from a vendor: {error}") from error
     license_text = response.license.to_json() if response.license else None

@@ -62,11 +62,16 @@ def read_request_file(path: Path) -> Request:
         raise Invalid(f"{path} is not a request: {error}") from error
 
 
-def write_response(path: Path, response: Response) -> None:
-    """Write the answer to a request: a file, or a QR code if *path* is a picture. Raises `Invalid`."""
+def write_response(path: Path, response: Response, *, has_bundle: bool) -> None:
+    """
+    Write the answer to a request: a file, or a QR code if *path* is a picture. Raises `Invalid`.
+
+    A QR code leaves out the trust bundle where the customer said that it *has_bundle*; a file is always complete.
+    """
     try:
         if path.suffix in (".png", ".svg"):
-            text = to_qr_text(response.to_json(indent=None))
+            carried = response.without_bundle() if has_bundle else response
+            text = to_qr_text(carried.to_json(indent=None))
             segno.make(text, error="l", boost_error=False, micro=False).save(str(path), scale=4)
         else:
             path.write_text(response.to_json())

@@ -59,7 +59,7 @@ def enrol_installation(
         if certificate.customer_id != customer:
             raise Invalid(f"license {license_id} is not of customer {customer}")
         response = enrolment.respond(session, certificate, license_id, keyring=keyring, occasion=occasion)
-        write_response(out, response)
+        write_response(out, response, has_bundle=asked.bundle_version == keyring.bundle.version)
         shown = {"certificate": certificate.id, "subject": certificate.subject, "file": str(out)}
     if as_json:
         show_json(shown)
