@@ -47,7 +47,7 @@ def a_license(**changes: Any) -> License:
             entitlements=Entitlements(encode=True, presets=("fast", "medium", "slow"), max_pixels=3840 * 2160),
             metering=MeteringTerms(
                 mode=MeteringMode.REQUIRED,
-                report_url="https://metering.example/v1/reports",
+                report_url="https://metering.example",
                 contract_id="CON-0001",
                 baseline_id="libx265-medium",
             ),
