@@ -52,6 +52,7 @@ class Typ(StrEnum):
     RELAY = "narrows-relay+jwt"
     LEASE = "narrows-lease+jwt"
     LICENSE_LOG = "narrows-license-log+jwt"
+    LEASE_REQUEST = "narrows-lease-request+jwt"
 
 
 def sign(claims: Mapping[str, object], *, typ: Typ, key: Ed25519PrivateKey) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from narrows_licensing.binding import bind_components
@@ -15,6 +15,8 @@ from narrows_licensing.certificate import (
     read_relay_certificate,
 )
 from narrows_licensing.lease import Lease
+from narrows_licensing.lease_request import LeaseRequest, read_lease_request
+from narrows_licensing.license import LeaseTerms
 from narrows_licensing.request import Purpose, Request, read_request
 from narrows_licensing.revocation import RevocationList, read_revocations, sign_revocations
 from narrows_licensing.signature import Typ, sign, sign_detached, thumbprint, verify, verify_detached
@@ -86,6 +88,14 @@ def documents() -> list[SignedDocument]:
         asked_at=NOW,
         nonce="n" * 22,
     )
+    floating = replace(a_license(), lease=LeaseTerms())
+    floating = replace(floating, entitlements=replace(floating.entitlements, max_concurrent_encodes=50))
+    lease_request = LeaseRequest(
+        key=INSTALLATION.public_key(),
+        license_token=sign(floating.claims(), typ=Typ.LICENSE, key=VENDOR.key(Role.LICENSE)),
+        place=0,
+        asked_at=NOW,
+    )
     revocations = RevocationList.of(version=1, issued_at=NOW, revoked=[3], suspended=[5])
     receipt: dict[str, object] = {"installation_id": thumbprint(INSTALLATION.public_key()), "last_seq": 2}
     head: dict[str, object] = {"tree_size": 1, "root_hash": "00" * 32, "time": "2026-11-23T08:00:00Z"}
@@ -123,6 +133,13 @@ def documents() -> list[SignedDocument]:
             text=request.sign(INSTALLATION),
             kid=request.installation_id,
             read=read_request,
+        ),
+        SignedDocument(
+            name="lease request",
+            typ=Typ.LEASE_REQUEST,
+            text=lease_request.sign(INSTALLATION),
+            kid=lease_request.installation_id,
+            read=read_lease_request,
         ),
         SignedDocument(
             name="report",
