@@ -14,6 +14,7 @@ from sqlalchemy import text
 from narrows_server import __version__, problems
 from narrows_server.console import pages
 from narrows_server.invoices import endpoints as invoices
+from narrows_server.leases import endpoints as leases
 from narrows_server.licenses import endpoints as licenses
 from narrows_server.office import Office
 from narrows_server.statements import endpoints as statements
@@ -43,7 +44,7 @@ def create_app(office: Office) -> FastAPI:
     )
     app.state.office = office
     problems.install(app)
-    for part in (usage, transparency, licenses, statements, invoices):
+    for part in (usage, transparency, licenses, leases, statements, invoices):
         app.include_router(part.router)
     app.include_router(pages.router, include_in_schema=False)
     app.mount("/static", StaticFiles(packages=[("narrows_server.console", "static")]), name="static")

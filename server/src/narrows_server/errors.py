@@ -12,7 +12,9 @@ Every way in which this server says no.
     ├── SignInRequired             the admin key is missing or wrong
     ├── ReportTooLarge             a report of more bytes than `narrows_metering` allows
     ├── ReportNotRead              the body is not a report
-    └── ReportNotTrusted           a signature, the chain or the license inside is wrong
+    ├── ReportNotTrusted           a signature, the chain or the license inside is wrong
+    ├── LeaseNotRead               the body is not a request for a seat
+    └── LeaseNotTrusted            a request for a seat of a license that is not ours
 
 Each class has a stable `code` and the HTTP `status` it is rendered with by `problems`. Outcomes that are expected
 and leave something behind (a conflict, a gap) are values and not errors: see `usage.service`.
@@ -99,3 +101,15 @@ class ReportNotTrusted(ServerError):
     """The report reads well but cannot be attributed: a signature, the chain or its license is wrong."""
 
     code, status, title = "report_refused", 422, "The report is not accepted"
+
+
+class LeaseNotRead(ServerError):
+    """The body cannot be read as a request for a seat; sending it again will not help."""
+
+    code, status, title = "lease_request_unreadable", 400, "The request for a seat cannot be read"
+
+
+class LeaseNotTrusted(ServerError):
+    """The request reads well, but the license inside it is not one of ours."""
+
+    code, status, title = "lease_request_refused", 422, "The request for a seat is not accepted"

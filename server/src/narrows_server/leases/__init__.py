@@ -1,0 +1,1 @@
+"""The seats of floating licenses, and who holds them."""
