@@ -1,4 +1,4 @@
-"""Seats over HTTP and in the database: signed, one for each holder, never more than agreed, even when all ask at once."""
+"""Seats over HTTP and in the database: one for each holder, and never more than agreed, even when all ask at once."""
 
 from __future__ import annotations
 

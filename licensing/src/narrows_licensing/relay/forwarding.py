@@ -1,0 +1,121 @@
+"""
+Reports on their way from a relay to the vendor, and receipts on their way back: over the network, or as files.
+
+A report leaves the relay only after its receipt has come, so a lost file is written again. What is inside stays
+unopened: the installation has signed it, the vendor checks it, and the same report twice is counted once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import Final
+from urllib.parse import urlsplit
+
+from narrows_licensing.claims import ClaimReader
+from narrows_licensing.errors import DocumentUnreadable, LicensingError, SignatureRefused
+from narrows_licensing.relay.home import Papers
+from narrows_licensing.relay.store import KeptReport, Store
+from narrows_licensing.relay.web import REPORTS_PATH, SIGNATURE_HEADER
+from narrows_licensing.signature import TOKEN_BYTES_MAX, Typ, encode_base64url, verify
+from narrows_licensing.strict_json import JsonRefused, read_object
+from narrows_licensing.trust import Role
+
+TIMEOUT_SECONDS: Final = 3
+ANSWER_BYTES_MAX: Final = 64 * 1024
+LINE_CHARACTERS_MAX: Final = 2 * TOKEN_BYTES_MAX
+NUMBER_MAX: Final = 2**53 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forwarded:
+    """What came of one round."""
+
+    acknowledged: int
+    refused: int  # Left where they are; the vendor says why to whoever looks into it.
+
+
+class VendorAway(Exception):
+    """Raised when the vendor's server can't be reached or is busy. Nothing is lost; try again later."""
+
+
+Send = Callable[[KeptReport], str | None]  # Returns the receipt, or None for a report that is refused.
+
+
+def forward(store: Store, papers: Papers, send: Send, *, at: datetime) -> Forwarded:
+    """Send every report that waits, in order. Raises `VendorAway`; what was acknowledged before stays so."""
+    acknowledged = refused = last = 0
+    while reports := store.waiting_reports(after=last):
+        for report in reports:
+            receipt = send(report)
+            if receipt is not None and acknowledge(store, papers, report.number, receipt, at=at):
+                acknowledged += 1
+            else:
+                refused += 1
+            last = report.number
+    return Forwarded(acknowledged=acknowledged, refused=refused)
+
+
+def acknowledge(store: Store, papers: Papers, number: int, receipt: str, *, at: datetime) -> bool:
+    """Keep a receipt in the place of its report, if the vendor signed it; say whether it did."""
+    try:
+        verify(receipt, typ=Typ.RECEIPT, keys=papers.bundle.keys_for(Role.RECEIPT, at))
+    except SignatureRefused:
+        return False
+    with store.transaction():
+        store.acknowledge(number, receipt)
+    return True
+
+
+def export_lines(store: Store) -> Iterator[str]:
+    """Write every report that waits as a line of JSON, for `narrows-server usage import`."""
+    last = 0
+    while reports := store.waiting_reports(after=last):
+        for report in reports:
+            body = encode_base64url(report.body)
+            yield json.dumps({"number": report.number, "signature": report.signature, "body": body})
+            last = report.number
+
+
+def import_line(store: Store, papers: Papers, line: str, *, at: datetime) -> bool:
+    """Take in one line of what `narrows-server usage import` wrote; False for a report that was refused there."""
+    if len(line) > LINE_CHARACTERS_MAX:
+        raise DocumentUnreadable("document", f"has a line of more than {LINE_CHARACTERS_MAX} characters")
+    try:
+        reader = ClaimReader(read_object(line), error=DocumentUnreadable)
+    except JsonRefused as error:
+        raise DocumentUnreadable("document", str(error)) from error
+    number = reader.integer("number", lowest=1, highest=NUMBER_MAX)
+    receipt = reader.text_or_none("receipt", characters_max=TOKEN_BYTES_MAX)
+    reader.done()
+    return receipt is not None and acknowledge(store, papers, number, receipt, at=at)
+
+
+def sender_to(url: str) -> Send:
+    """Return what sends a report to the vendor's server at *url*."""
+    parts = urlsplit(url)
+    connect = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+
+    def send(report: KeptReport) -> str | None:
+        connection = connect(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
+        headers = {"Content-Type": "application/octet-stream", SIGNATURE_HEADER: report.signature}
+        try:
+            connection.request("POST", parts.path.rstrip("/") + REPORTS_PATH, report.body, headers)
+            response = connection.getresponse()
+            body = response.read(ANSWER_BYTES_MAX)
+        except (OSError, HTTPException) as error:
+            raise VendorAway(f"{url} cannot be reached: {error or type(error).__name__}") from error
+        finally:
+            connection.close()
+        if response.status >= 500 or response.status == 429:
+            raise VendorAway(f"{url} is busy ({response.status})")
+        try:
+            receipt = read_object(body).get("receipt") if response.status == 200 else None
+        except (JsonRefused, LicensingError):
+            return None
+        return receipt if isinstance(receipt, str) else None
+
+    return send

@@ -1,0 +1,68 @@
+"""Reports leave a relay only after the vendor's receipt for them has come."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from narrows_licensing.relay.forwarding import VendorAway, export_lines, forward, import_line, sender_to
+from narrows_licensing.relay.store import KeptReport
+from narrows_licensing.signature import Typ, decode_base64url, sign
+from narrows_licensing.testing import NOW, a_key
+from narrows_licensing.trust import Role
+
+from .sites import VENDOR, SiteRelay
+
+RECEIPT = sign({"last_seq": 2}, typ=Typ.RECEIPT, key=VENDOR.key(Role.RECEIPT))
+
+
+@pytest.fixture
+def relay(tmp_path: Path) -> SiteRelay:
+    """With three reports that wait."""
+    relay = SiteRelay.open(tmp_path)
+    for body in (b"one", b"two", b"three"):
+        assert relay.desk.keep_report(body, "a..b") is None
+    return relay
+
+
+def bodies(relay: SiteRelay) -> list[bytes]:
+    return [report.body for report in relay.store.waiting_reports()]
+
+
+def test_reports_are_sent_in_order_and_their_receipts_given_to_those_who_come_again(relay: SiteRelay) -> None:
+    sent: list[bytes] = []
+
+    def send(report: KeptReport) -> str | None:
+        sent.append(report.body)
+        return None if report.body == b"two" else RECEIPT
+
+    forwarded = forward(relay.store, relay.desk.papers, send, at=NOW)
+
+    assert sent == [b"one", b"two", b"three"]
+    assert (forwarded.acknowledged, forwarded.refused, bodies(relay)) == (2, 1, [b"two"])
+    assert relay.desk.keep_report(b"one", "a..b") == RECEIPT
+
+
+def test_a_receipt_that_the_vendor_did_not_sign_is_none(relay: SiteRelay) -> None:
+    false = sign({"last_seq": 2}, typ=Typ.RECEIPT, key=a_key("somebody"))
+
+    assert forward(relay.store, relay.desk.papers, lambda _: false, at=NOW).acknowledged == 0
+    assert len(bodies(relay)) == 3
+
+
+def test_while_the_vendor_is_away_nothing_is_lost(relay: SiteRelay) -> None:
+    with pytest.raises(VendorAway):
+        forward(relay.store, relay.desk.papers, sender_to("http://127.0.0.1:9"), at=NOW)
+
+    assert len(bodies(relay)) == 3
+
+
+def test_reports_travel_as_a_file_and_receipts_come_back_as_one(relay: SiteRelay) -> None:
+    lines = [json.loads(line) for line in export_lines(relay.store)]
+
+    assert [decode_base64url(line["body"], "the body") for line in lines] == [b"one", b"two", b"three"]
+    back = [json.dumps({"number": line["number"], "receipt": RECEIPT}) for line in lines[:2]]
+    back.append(json.dumps({"number": lines[2]["number"], "receipt": None}))
+    assert [import_line(relay.store, relay.desk.papers, line, at=NOW) for line in back] == [True, True, False]
+    assert bodies(relay) == [b"three"]
