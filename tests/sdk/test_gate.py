@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from narrows.errors import LicenseRefused, LicenseUnreadable
-from narrows.gate import Permission, require_permission
+from narrows.gate import Permission, judge, require_permission
 from narrows.installation import Installation
 from narrows.lease import keep_lease
 from narrows.options import Preset
@@ -22,11 +22,12 @@ from narrows_licensing.development import DEVELOPMENT_KEY, development_license, 
 from narrows_licensing.document import LicenseFile
 from narrows_licensing.entitlement import Overage
 from narrows_licensing.lease import Lease, lease_document
+from narrows_licensing.lease_request import holder_of
 from narrows_licensing.license import Kind, LeaseTerms, License
 from narrows_licensing.signature import Typ, sign
 from narrows_licensing.testing import Vendor, a_license
 from narrows_licensing.trust import Role
-from narrows_licensing.verdict import Reason
+from narrows_licensing.verdict import Reason, Refused
 from narrows_metering.record import Kind as RecordKind
 from narrows_metering.testing import an_encode
 
@@ -200,12 +201,12 @@ class TestVendorLicenses:
     def test_a_floating_license_needs_a_lease_of_this_installation(self, settings: Settings) -> None:
         entitlements = replace(a_license().entitlements, max_concurrent_encodes=50)
         self.put(settings, a_license(entitlements=entitlements, lease=LeaseTerms()))
-        assert reason_of(settings) is Reason.NO_SEAT
+        assert self.reason_without_asking(settings, NOW) is Reason.NO_SEAT
         lease = Lease(
             lease_id="LEA-1",
             license_id="LIC-0001",
             customer_id="CUS-0001",
-            holder=Installation.open(settings.state_folder).id,
+            holder=holder_of(Installation.open(settings.state_folder).id, 0),
             issued_at=NOW,
             expires_at=NOW + timedelta(seconds=600),
             is_borrowed=False,
@@ -218,10 +219,12 @@ class TestVendorLicenses:
         ):
             token = sign(held.claims(), typ=Typ.LEASE, key=self.vendor.key(Role.LEASE))
             keep_lease(settings, lease_document(token, None))
-            if is_permitted:
-                permission(settings, now=now)
-            else:
-                assert reason_of(settings, now=now) is Reason.NO_SEAT
+            assert self.reason_without_asking(settings, now) is (None if is_permitted else Reason.NO_SEAT)
+
+    def reason_without_asking(self, settings: Settings, now: datetime) -> Reason | None:
+        """What the license and the lease in the state folder permit by themselves; `test_seat` has those who ask."""
+        verdict = judge(settings, now=now, latest_time_seen=None, preset=Preset.MEDIUM, pixels=4096)
+        return verdict.reason if isinstance(verdict, Refused) else None
 
 
 def test_loading_and_checking_a_license_opens_no_socket(settings: Settings) -> None:

@@ -112,8 +112,8 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         next_step="Encode at a smaller size or fewer at once, or ask your vendor to raise the limit.",
     ),
     Reason.NO_SEAT: Explanation(
-        sentence="The license is floating, and this machine holds no lease.",
-        next_step="Run `narrows license lease`; if all seats are taken, wait for one or ask for more.",
+        sentence="The license is floating, and there is no seat for this encode.",
+        next_step="Wait until an encode ends, or ask for more seats. If nobody answers, name a relay in NARROWS_RELAY.",
     ),
     Reason.SUSPENDED: Explanation(
         sentence="The license is suspended.",

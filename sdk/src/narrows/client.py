@@ -1,8 +1,8 @@
 """
 The HTTP calls to the metering server. Takes a transport, so that tests talk to the real server without a network.
 
-The only importer of `httpx`. Each call is over after `TIMEOUT_SECONDS`, whatever the network does; one through a
-transport that was passed in takes as long as that takes.
+With `lease_client`, the only importer of `httpx`. Each call is over after `TIMEOUT_SECONDS`, whatever the network does;
+one through a transport that was passed in takes as long as that takes.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from narrows_licensing.claims import TIME_MAX
 from narrows_licensing.document import LicenseFile, OpenedFile, open_file
 from narrows_licensing.errors import LicensingError
 from narrows_licensing.license import License
@@ -23,7 +24,9 @@ from narrows.identity import identify
 from narrows.known import open_remembering
 from narrows.lease import held_lease
 from narrows.options import Preset
+from narrows.place import take_place
 from narrows.running import RunningEncode, begin, counted
+from narrows.seat import HeldSeat, SeatKeeper, World
 from narrows.settings import Settings
 from narrows.unreported import unreported_usage
 from narrows.version import RELEASE_DATE, VERSION
@@ -41,11 +44,14 @@ class Permission:
     token: str
     granted: Granted
     running: RunningEncode | None = None  # Its place among the encodes that run, where the license counts them.
+    seat: HeldSeat | None = None  # Where the license floats.
 
     def release(self) -> None:
         """The encode is over."""
         if self.running is not None:
             self.running.release()
+        if self.seat is not None:
+            self.seat.close()
 
 
 def read_roots(settings: Settings) -> Roots | None:
@@ -92,8 +98,13 @@ def judge(
     pixels: int | None,
     ledger: Ledger | None = None,
     running_encodes: int | None = None,
+    lease_until: datetime | None = None,
 ) -> Permission | Refused:
-    """The verdict as a value, for `narrows license verify`; `require_permission` raises it."""
+    """
+    The verdict as a value, for `narrows license verify`; `require_permission` raises it.
+
+    Without *lease_until* a floating license is judged by the lease in the state folder, and nobody is asked for one.
+    """
     # A key that had ended is not trusted again because the clock was set back.
     read = read_license(settings, max(now, latest_time_seen or now))
     if isinstance(read, Refused):
@@ -115,7 +126,7 @@ def judge(
         profile=PROFILE,
         pixels=pixels,
         running_encodes=running_encodes,
-        lease_until=lease.expires_at if lease else None,
+        lease_until=lease_until or (lease.expires_at if lease else None),
         unreported_since=waits.since if waits else None,
         unreported_bytes=waits.bytes_waiting if waits else None,
     )
@@ -133,11 +144,13 @@ def require_permission(
     preset: Preset,
     pixels: int,
     ledger: Ledger | None = None,
+    world: World | None = None,
 ) -> Permission:
     """
     Permission for a new encoder; raises LicenseRefused with the reason and the next step.
 
-    Where the license counts the encodes of a machine, the permission holds a place among them until it is released.
+    Where the license counts the encodes of a machine, the permission holds a place among them until it is released;
+    where it floats, a seat of its pool. Only for a seat is somebody else asked.
     """
     verdict = judge(settings, now=now, latest_time_seen=latest_time_seen, preset=preset, pixels=pixels, ledger=ledger)
     if isinstance(verdict, Permission) and verdict.license.lease is None and _counts_encodes(verdict.license):
@@ -156,9 +169,53 @@ def require_permission(
                     verdict = replace(verdict, running=begin(settings.state_folder))
         except OSError as error:
             raise UsageError(f"can't count the encodes that run in {settings.state_folder}: {error}") from error
+    elif _floats(verdict):
+        seat = _take_seat(settings, max(now, latest_time_seen or now), world or World())
+        if isinstance(seat, Refused):
+            verdict = seat
+        else:
+            verdict = judge(
+                settings,
+                now=now,
+                latest_time_seen=latest_time_seen,
+                preset=preset,
+                pixels=pixels,
+                ledger=ledger,
+                lease_until=TIME_MAX,  # It permits this start, whatever the ledger has seen of later times.
+            )
+            if isinstance(verdict, Permission):
+                verdict = replace(verdict, seat=seat)
+            else:
+                seat.close()
     if isinstance(verdict, Refused):
         raise refusal(verdict, settings.license_path)
     return verdict
+
+
+def _floats(verdict: Permission | Refused) -> bool:
+    if isinstance(verdict, Permission):
+        return verdict.license.lease is not None
+    return verdict.reason is Reason.NO_SEAT
+
+
+def _take_seat(settings: Settings, at: datetime, world: World) -> HeldSeat | Refused:
+    """A seat that permits a start now, or why there is none."""
+    read = read_license(settings, at)
+    if isinstance(read, Refused):
+        return read
+    token, opened = read
+    license_id = opened.license.license_id
+    try:
+        place = take_place(settings.state_folder)
+    except OSError as error:
+        raise UsageError(f"can't keep a place among the encodes in {settings.state_folder}: {error}") from error
+    if place is None:
+        return Refused(reason=Reason.NO_SEAT, detail="too many encodes run on this machine", license_id=license_id)
+    seat = HeldSeat(SeatKeeper(settings, opened, token, place=place, world=world))
+    if seat.until is None:
+        seat.close()
+        return Refused(reason=Reason.NO_SEAT, detail=seat.detail, license_id=license_id)
+    return seat
 
 
 def _counts_encodes(license: License) -> bool:

@@ -27,6 +27,7 @@ class Settings:
     hold: `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, `SSL_CERT_FILE` and `SSL_CERT_DIR`, which `httpx` reads.
     *reports_in_background*: whether an open encoder reports by itself where its license leaves the choice.
     *application_id*, *workload_token_path*: who this is, for licenses bound to an application or a workload.
+    *relay_url*: who is asked for seats of a floating license instead of the vendor's server.
     """
 
     license_path: Path
@@ -37,6 +38,7 @@ class Settings:
     reports_in_background: bool = True
     application_id: str | None = None
     workload_token_path: Path = WORKLOAD_TOKEN_PATH
+    relay_url: str | None = None
 
     @property
     def ledger_path(self) -> Path:
@@ -46,7 +48,8 @@ class Settings:
     def read(cls, environment: Mapping[str, str] = os.environ, *, license_path: Path | None = None) -> Settings:
         """
         Read `NARROWS_LICENSE`, `NARROWS_ROOTS`, `NARROWS_STATE`, `NARROWS_PROXY`, `NARROWS_CA_BUNDLE`,
-        `NARROWS_REPORTING` (`background`, or `manual`), `NARROWS_APPLICATION` and `NARROWS_WORKLOAD_TOKEN`.
+        `NARROWS_REPORTING` (`background`, or `manual`), `NARROWS_APPLICATION`, `NARROWS_WORKLOAD_TOKEN` and
+        `NARROWS_RELAY`.
 
         *license_path* wins over its variable.
 
@@ -67,6 +70,7 @@ class Settings:
             reports_in_background=environment.get("NARROWS_REPORTING") != "manual",
             application_id=environment.get("NARROWS_APPLICATION") or None,
             workload_token_path=Path(token) if token else WORKLOAD_TOKEN_PATH,
+            relay_url=environment.get("NARROWS_RELAY") or None,
         )
 
 
