@@ -1,4 +1,4 @@
-"""The command line's `narrows license show | verify | development`; the rest is in `cli_activation`."""
+"""The command line's `narrows license show | verify | development`; the rest is in `cli_activation` and `cli_seat`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from narrows_licensing.development import development_license_file
 from narrows_licensing.document import LicenseFile, open_file
 from narrows_licensing.verdict import Refused
 
-from narrows import cli_activation
+from narrows import cli_activation, cli_seat
 from narrows.errors import LicenseNotWritten
 from narrows.gate import judge, read_license, refusal
 from narrows.settings import Settings, default_license_path
@@ -19,6 +19,7 @@ from narrows.terminal import Json, LicensePath, err, out, plain, reports_errors,
 
 app = typer.Typer(help="Show, verify and make licenses, and find out what is wrong.", no_args_is_help=True)
 cli_activation.register(app)
+cli_seat.register(app)
 
 
 @app.command("show")

@@ -23,7 +23,7 @@ from narrows_licensing.lease import Lease, read_lease, renewal_time
 from narrows_licensing.lease_request import LeaseRequest
 
 from narrows.installation import Installation
-from narrows.lease import held_lease, keep_lease
+from narrows.lease import held_lease, keep_lease, lease_path
 from narrows.place import Place
 from narrows.settings import Settings
 
@@ -94,6 +94,11 @@ class SeatKeeper:
         self.next_at = at
 
     @property
+    def borrowed_until(self) -> datetime | None:
+        """When the seat that was taken along ends; None if none was."""
+        return self._lease.expires_at if self._lease is not None and self._lease.is_borrowed else None
+
+    @property
     def detail(self) -> str:
         """Why there is no seat."""
         return self._answer.detail if isinstance(self._answer, Turned | Away) else "the lease has ended"
@@ -125,6 +130,16 @@ class SeatKeeper:
             return
         if isinstance(self._answer, Leased) or at < lease.expires_at:
             self._desk.give_back(self._request(at, gives_back=lease.lease_id))
+
+    def bring_back(self) -> bool:
+        """Give a borrowed seat back before its end, and forget it once that was heard; says whether it was."""
+        if self._desk is None or self._lease is None:
+            return False
+        is_heard = self._desk.give_back(self._request(self.world.clock(), gives_back=self._lease.lease_id))
+        if is_heard:
+            lease_path(self._settings, self._place.number).unlink(missing_ok=True)
+            self._lease = None
+        return is_heard
 
     def close(self) -> None:
         """Leave the place. Again is harmless."""
