@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from narrows_metering.errors import ReportUnreadable
 from narrows_metering.report_file import (
     DETAIL_CHARACTERS_MAX,
+    REFERENCE_CHARACTERS_MAX,
+    Answer,
     Refusal,
     SignedReport,
     read_answers,
@@ -19,7 +21,8 @@ from narrows_metering.report_file import (
     write_reports,
 )
 
-reports = st.builds(SignedReport, body=st.binary(max_size=50), signature=st.text(max_size=20))
+references = st.none() | st.text(max_size=REFERENCE_CHARACTERS_MAX)
+reports = st.builds(SignedReport, body=st.binary(max_size=50), signature=st.text(max_size=20), reference=references)
 numbers = st.none() | st.integers(1, 2**53)
 refusals = st.builds(
     Refusal,
@@ -42,12 +45,12 @@ def test_reports_are_read_as_they_were_written(some: list[SignedReport]) -> None
     assert list(read_reports(io.BytesIO(written(some)))) == some
 
 
-@given(st.lists(st.text(max_size=50) | refusals))
-def test_answers_are_read_as_they_were_written(some: list[str | Refusal]) -> None:
+@given(st.lists(st.builds(Answer, outcome=st.text(max_size=50) | refusals, reference=references)))
+def test_answers_are_read_as_they_were_written(some: list[Answer]) -> None:
     file = io.BytesIO()
     assert write_answers(file, some) == len(some)
     file.seek(0)
-    assert list(read_answers(file)) == some
+    assert list(read_answers(file)) == [answer.outcome for answer in some]
 
 
 def test_a_file_that_was_cut_anywhere_is_noticed() -> None:
@@ -67,7 +70,10 @@ def test_a_line_that_is_missing_or_follows_is_noticed() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [b"7", b"[]", b"{}", b"nonsense", b'{"body":"?","signature":""}', b'{"body":7,"signature":""}', b"[" * 99_999],
+    [
+        *(b"7", b"[]", b"{}", b"nonsense", b'{"body":"?","signature":""}', b'{"body":7,"signature":""}', b"[" * 99_999),
+        b'{"body":"","signature":"","reference":7}',
+    ],
 )
 def test_a_line_that_is_no_report_is_named(line: bytes) -> None:
     with pytest.raises(ReportUnreadable, match="line 2"):

@@ -24,6 +24,7 @@ REPORTS_FORMAT: Final = "narrows-reports/1"
 RECEIPTS_FORMAT: Final = "narrows-receipts/1"
 LINES_MAX: Final = 1_000_000
 DETAIL_CHARACTERS_MAX: Final = 1_024
+REFERENCE_CHARACTERS_MAX: Final = 64
 _LINE_BYTES_MAX: Final = REPORT_BYTES_MAX * 4 // 3 + 2 * TOKEN_BYTES_MAX
 
 
@@ -33,6 +34,7 @@ class SignedReport:
 
     body: bytes
     signature: str
+    reference: str | None = None  # The carrier's own name for it, such as a relay's; it comes back with the answer.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,35 +48,52 @@ class Refusal:
     expected_seq: int | None = None  # From where it wants to be told again.
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the server says to one report of a file: a receipt's token, or a refusal."""
+
+    outcome: str | Refusal
+    reference: str | None = None  # The report's.
+
+
 def write_reports(file: IO[bytes], reports: Iterable[SignedReport]) -> int:
     """Write all *reports*; returns how many."""
     return _write(
         file,
         REPORTS_FORMAT,
-        ({"body": base64.b64encode(r.body).decode(), "signature": r.signature} for r in reports),
+        (
+            _referred({"body": base64.b64encode(r.body).decode(), "signature": r.signature}, r.reference)
+            for r in reports
+        ),
     )
 
 
 def read_reports(file: IO[bytes]) -> Iterator[SignedReport]:
     """The reports of a file that anybody may have written; unchecked. Raises ReportUnreadable naming the line."""
     for number, line in _read(file, REPORTS_FORMAT):
+        reference = _reference(number, line)
         if line.keys() != {"body", "signature"} or not isinstance(line["signature"], str):
             raise ReportUnreadable(f"line {number}: not a report with its signature")
         try:
             body = base64.b64decode(line["body"], validate=True)
         except (binascii.Error, TypeError, ValueError):
             raise ReportUnreadable(f"line {number}: the body is not in base64") from None
-        yield SignedReport(body=body, signature=line["signature"])
+        yield SignedReport(body=body, signature=line["signature"], reference=reference)
 
 
-def write_answers(file: IO[bytes], answers: Iterable[str | Refusal]) -> int:
-    """Write the server's answer to each report, a receipt's token or a refusal; returns how many."""
-    return _write(file, RECEIPTS_FORMAT, (_answer_line(answer) for answer in answers))
+def write_answers(file: IO[bytes], answers: Iterable[Answer]) -> int:
+    """Write the server's answer to each report; returns how many."""
+    return _write(file, RECEIPTS_FORMAT, (_referred(_line_of(one.outcome), one.reference) for one in answers))
 
 
 def read_answers(file: IO[bytes]) -> Iterator[str | Refusal]:
-    """What `write_answers` wrote; receipts are not verified yet. Raises ReportUnreadable naming the line."""
+    """
+    The receipts and refusals that `write_answers` wrote; receipts are not verified yet.
+
+    Raises ReportUnreadable naming the line.
+    """
     for number, line in _read(file, RECEIPTS_FORMAT):
+        _reference(number, line)
         if line.keys() == {"receipt"} and isinstance(line["receipt"], str):
             yield line["receipt"]
         elif line.keys() == {"refused"} and isinstance(line["refused"], dict):
@@ -83,7 +102,19 @@ def read_answers(file: IO[bytes]) -> Iterator[str | Refusal]:
             raise ReportUnreadable(f"line {number}: neither a receipt nor a refusal")
 
 
-def _answer_line(answer: str | Refusal) -> dict[str, object]:
+def _referred(line: dict[str, object], reference: str | None) -> dict[str, object]:
+    return line if reference is None else {**line, "reference": reference}
+
+
+def _reference(number: int, line: dict[str, Any]) -> str | None:
+    """Take the reference out of a line, if it has one."""
+    reference = line.pop("reference", None)
+    if reference is not None and (not isinstance(reference, str) or len(reference) > REFERENCE_CHARACTERS_MAX):
+        raise ReportUnreadable(f"line {number}: the reference is not a text of {REFERENCE_CHARACTERS_MAX} characters")
+    return reference
+
+
+def _line_of(answer: str | Refusal) -> dict[str, object]:
     if isinstance(answer, str):
         return {"receipt": answer}
     members = {

@@ -42,7 +42,9 @@ def test_a_relay_is_certified_and_hands_its_reports_over(tmp_path: Path, capsys:
     assert status["pools"] == [{"license": "LIC-0001", "seats": 20, "taken": 0}]
     assert status["reports_waiting"] == 1
     assert run(capsys, *home, "export", "--out", str(tmp_path / "reports.jsonl"))["reports"] == 1
-    (tmp_path / "receipts.jsonl").write_text('{"number": 1, "receipt": null}\n')
+    (tmp_path / "receipts.jsonl").write_text(
+        '{"format": "narrows-receipts/1"}\n{"refused": {}, "reference": "1"}\n{"count": 1}\n'
+    )
     assert run(capsys, *home, "receipts", str(tmp_path / "receipts.jsonl"))["reports_waiting"] == 1
 
 

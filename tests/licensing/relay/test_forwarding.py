@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 
 import pytest
-from narrows_licensing.relay.forwarding import VendorAway, export_lines, forward, import_line, sender_to
+from narrows_licensing.relay.forwarding import VendorAway, export_lines, forward, import_lines, sender_to
 from narrows_licensing.relay.store import KeptReport
-from narrows_licensing.signature import Typ, decode_base64url, sign
+from narrows_licensing.signature import Typ, sign
 from narrows_licensing.testing import NOW, a_key
 from narrows_licensing.trust import Role
 
@@ -59,10 +60,12 @@ def test_while_the_vendor_is_away_nothing_is_lost(relay: SiteRelay) -> None:
 
 
 def test_reports_travel_as_a_file_and_receipts_come_back_as_one(relay: SiteRelay) -> None:
-    lines = [json.loads(line) for line in export_lines(relay.store)]
+    first, *lines, last = [json.loads(line) for line in export_lines(relay.store)]
 
-    assert [decode_base64url(line["body"], "the body") for line in lines] == [b"one", b"two", b"three"]
-    back = [json.dumps({"number": line["number"], "receipt": RECEIPT}) for line in lines[:2]]
-    back.append(json.dumps({"number": lines[2]["number"], "receipt": None}))
-    assert [import_line(relay.store, relay.desk.papers, line, at=NOW) for line in back] == [True, True, False]
+    assert (first, last) == ({"format": "narrows-reports/1"}, {"count": 3})
+    assert [base64.b64decode(line["body"]) for line in lines] == [b"one", b"two", b"three"]
+    back: list[dict[str, object]] = [{"format": "narrows-receipts/1"}]
+    back += [{"receipt": RECEIPT, "reference": line["reference"]} for line in lines[:2]]
+    back += [{"refused": {"code": "gap", "detail": "…"}, "reference": lines[2]["reference"]}, {"count": 3}]
+    assert import_lines(relay.store, relay.desk.papers, map(json.dumps, back), at=NOW) == 2
     assert bodies(relay) == [b"three"]

@@ -21,7 +21,7 @@ from narrows_licensing.relay.forwarding import (
     VendorAway,
     export_lines,
     forward,
-    import_line,
+    import_lines,
     sender_to,
 )
 from narrows_licensing.relay.home import NotReady, RelayHome
@@ -148,12 +148,9 @@ def _forward(options: argparse.Namespace) -> None:
 
 def _export(options: argparse.Namespace) -> None:
     store = Store(RelayHome.at(options.home).database)
-    count = 0
     with options.out.open("w") as file:
-        for line in export_lines(store):
-            file.write(line + "\n")
-            count += 1
-    _say({"reports": count, "file": str(options.out)})
+        file.writelines(f"{line}\n" for line in export_lines(store))
+    _say({"reports": store.count_waiting(), "file": str(options.out)})
     store.close()
 
 
@@ -161,8 +158,8 @@ def _receipts(options: argparse.Namespace) -> None:
     home, at = RelayHome.at(options.home), _now()
     store, papers = Store(home.database), home.open(at=at)
     with options.file.open() as file:
-        lines = iter(lambda: file.readline(LINE_CHARACTERS_MAX + 2), "")
-        kept = sum(import_line(store, papers, line.strip(), at=at) for line in lines if line.strip())
+        lines = iter(lambda: file.readline(LINE_CHARACTERS_MAX + 2).rstrip("\n"), "")
+        kept = import_lines(store, papers, lines, at=at)
     _say({"acknowledged": kept, "reports_waiting": store.count_waiting()})
     store.close()
 

@@ -7,8 +7,10 @@ unopened: the installation has signed it, the vendor checks it, and the same rep
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -20,14 +22,16 @@ from narrows_licensing.errors import DocumentUnreadable, LicensingError, Signatu
 from narrows_licensing.relay.home import Papers
 from narrows_licensing.relay.store import KeptReport, Store
 from narrows_licensing.relay.web import REPORTS_PATH, SIGNATURE_HEADER
-from narrows_licensing.signature import TOKEN_BYTES_MAX, Typ, encode_base64url, verify
+from narrows_licensing.signature import TOKEN_BYTES_MAX, Typ, verify
 from narrows_licensing.strict_json import JsonRefused, read_object
 from narrows_licensing.trust import Role
 
 TIMEOUT_SECONDS: Final = 3
 ANSWER_BYTES_MAX: Final = 64 * 1024
 LINE_CHARACTERS_MAX: Final = 2 * TOKEN_BYTES_MAX
-NUMBER_MAX: Final = 2**53 - 1
+REPORTS_FORMAT: Final = "narrows-reports/1"  # As `narrows usage export` writes it; see `narrows_metering.report_file`.
+RECEIPTS_FORMAT: Final = "narrows-receipts/1"
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,15}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,27 +75,46 @@ def acknowledge(store: Store, papers: Papers, number: int, receipt: str, *, at: 
 
 
 def export_lines(store: Store) -> Iterator[str]:
-    """Write every report that waits as a line of JSON, for `narrows-server usage import`."""
-    last = 0
+    """
+    Write every report that waits as a line of JSON, for `narrows-server usage import`.
+
+    The file is the one that `narrows usage export` writes, with a reference in each line to find its report again.
+    """
+    yield json.dumps({"format": REPORTS_FORMAT})
+    last = count = 0
     while reports := store.waiting_reports(after=last):
         for report in reports:
-            body = encode_base64url(report.body)
-            yield json.dumps({"number": report.number, "signature": report.signature, "body": body})
-            last = report.number
+            body = base64.b64encode(report.body).decode()
+            yield json.dumps({"body": body, "signature": report.signature, "reference": str(report.number)})
+            last, count = report.number, count + 1
+    yield json.dumps({"count": count})
 
 
-def import_line(store: Store, papers: Papers, line: str, *, at: datetime) -> bool:
-    """Take in one line of what `narrows-server usage import` wrote; False for a report that was refused there."""
-    if len(line) > LINE_CHARACTERS_MAX:
-        raise DocumentUnreadable("document", f"has a line of more than {LINE_CHARACTERS_MAX} characters")
-    try:
-        reader = ClaimReader(read_object(line), error=DocumentUnreadable)
-    except JsonRefused as error:
-        raise DocumentUnreadable("document", str(error)) from error
-    number = reader.integer("number", lowest=1, highest=NUMBER_MAX)
-    receipt = reader.text_or_none("receipt", characters_max=TOKEN_BYTES_MAX)
-    reader.done()
-    return receipt is not None and acknowledge(store, papers, number, receipt, at=at)
+def import_lines(store: Store, papers: Papers, lines: Iterable[str], *, at: datetime) -> int:
+    """
+    Take in the file that `narrows-server usage import` wrote; returns how many reports have their receipt by it.
+
+    Each receipt is verified and kept by itself, so a file that was cut short does no harm. Raises `DocumentUnreadable`
+    for a line that is not of such a file.
+    """
+    kept = 0
+    for place, line in enumerate(lines, start=1):
+        try:
+            if len(line) > LINE_CHARACTERS_MAX:
+                raise DocumentUnreadable("document", f"has more than {LINE_CHARACTERS_MAX} characters")
+            members = read_object(line)
+            if place == 1 and members != {"format": RECEIPTS_FORMAT}:
+                raise DocumentUnreadable("format", f"is not {RECEIPTS_FORMAT}")
+            if place == 1 or "refused" in members or "count" in members:
+                continue
+            reader = ClaimReader(members, error=DocumentUnreadable)
+            number = int(reader.pattern("reference", _NUMBER, "the number of a report"))
+            receipt = reader.text("receipt", characters_max=TOKEN_BYTES_MAX)
+            reader.done()
+        except (JsonRefused, DocumentUnreadable) as error:
+            raise DocumentUnreadable("document", f"line {place}: {error}") from error
+        kept += acknowledge(store, papers, number, receipt, at=at)
+    return kept
 
 
 def sender_to(url: str) -> Send:

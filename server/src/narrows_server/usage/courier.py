@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from narrows_metering.errors import ReportUnreadable
-from narrows_metering.report_file import Refusal, SignedReport, read_reports, write_answers
+from narrows_metering.report_file import Answer, Refusal, SignedReport, read_reports, write_answers
 
 from narrows_server.errors import ReportNotRead, ReportNotTrusted
 from narrows_server.office import Office
@@ -51,14 +51,14 @@ def import_reports(office: Office, reports: IO[bytes], receipts: IO[bytes]) -> T
     refusals = list[Refusal]()
     record_count = 0
 
-    def answers() -> Iterator[str | Refusal]:
+    def answers() -> Iterator[Answer]:
         nonlocal record_count
         for report in read_reports(reports):
-            answer, records = _answer(office, report)
+            outcome, records = _answer(office, report)
             record_count += records
-            if isinstance(answer, Refusal):
-                refusals.append(answer)
-            yield answer
+            if isinstance(outcome, Refusal):
+                refusals.append(outcome)
+            yield Answer(outcome=outcome, reference=report.reference)
 
     report_count = write_answers(receipts, answers())
     return TakenIn(
