@@ -23,7 +23,6 @@ from narrows.known import memory_path, read_known
 from narrows.lease import held_lease
 from narrows.settings import Settings
 from narrows.unreported import unreported_usage
-from narrows.usage import open_meter
 
 _Saw = Callable[[str, "Outcome", str], None]
 
@@ -131,6 +130,8 @@ def _verdict(settings: Settings, at: datetime, saw: _Saw) -> Permission | Refuse
     if not key_path(settings.state_folder).exists():
         saw("usage", Outcome.SKIPPED, f"nothing was recorded in {settings.state_folder} yet")
         return judge(settings, now=at, latest_time_seen=None, preset=None, pixels=None)
+    from narrows.usage import open_meter  # The ledger's database takes longer to load than all the rest.
+
     with open_meter(settings) as meter:
         waits, latest = unreported_usage(meter.ledger), meter.latest_time_seen()
         since = f"since {waits.since:%Y-%m-%d}" if waits.since else "nothing"

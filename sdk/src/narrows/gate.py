@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from narrows_licensing.claims import TIME_MAX
 from narrows_licensing.document import LicenseFile, OpenedFile, open_file
@@ -17,7 +18,6 @@ from narrows_licensing.license import License
 from narrows_licensing.policy import Circumstances, evaluate
 from narrows_licensing.trust import Roots
 from narrows_licensing.verdict import Granted, Reason, Refused
-from narrows_metering.ledger import Ledger
 
 from narrows.errors import LicenseRefused, LicenseUnreadable, UsageError
 from narrows.identity import identify
@@ -30,6 +30,9 @@ from narrows.seat import HeldSeat, SeatKeeper, World
 from narrows.settings import Settings
 from narrows.unreported import unreported_usage
 from narrows.version import RELEASE_DATE, VERSION
+
+if TYPE_CHECKING:
+    from narrows_metering.ledger import Ledger  # Who only looks at a license does without its database.
 
 _UNREADABLE = {Reason.NO_LICENSE, Reason.UNREADABLE, Reason.UNTRUSTED_KEY}
 PROFILE = "main"  # The bitstream profile that this release writes.

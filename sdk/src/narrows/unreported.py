@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from narrows_metering.ledger import Ledger
 from narrows_metering.record import Kind, Record
+
+if TYPE_CHECKING:
+    from narrows_metering.ledger import Ledger
 
 _USAGE = {Kind.ENCODE, Kind.DELIVERY}
 
