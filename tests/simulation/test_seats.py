@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -95,6 +97,20 @@ class TestPlayers:
     """A million players that hold a lease and renew it. A player that only decodes holds none, and calls nobody."""
 
     players = 1_000_000
+
+    def test_a_player_that_starts_calls_nobody(self) -> None:
+        """In a process of its own, where making a socket or asking for an address ends it."""
+        program = (
+            "import socket\n"
+            "def refuse(*_, **__): raise SystemExit('a socket was opened')\n"
+            "socket.socket.__init__ = socket.create_connection = socket.getaddrinfo = refuse\n"
+            "import narrows, threading\n"
+            "narrows.Decoder()\n"
+            "print([thread.name for thread in threading.enumerate()])\n"
+        )
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+        assert (done.returncode, done.stdout.strip()) == (0, "['MainThread']"), done.stderr
 
     def renewals(self, *, started_within: timedelta, minutes: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         """How many renewals come in each minute, from the first start on."""

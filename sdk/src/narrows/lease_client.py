@@ -1,7 +1,8 @@
 """
 The HTTP calls for seats, to the vendor's server or to a relay: both have the same paths and answers.
 
-A call never raises and never takes long: whether nobody answers or somebody says no, it comes back as a value.
+A call never raises: whether nobody answers or somebody says no, it comes back as a value. None is ever on the way of a
+frame; `seat` makes them on a thread of its own.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from narrows_licensing.lease_request import GIVE_BACK_PATH, LEASES_PATH
 from narrows.seat import Away, Leased, Turned
 
 PHASE_SECONDS: Final = 1.0  # To connect, and to hear something more.
-CALL_SECONDS: Final = 2.0  # Of an answer that comes in pieces; with the last piece, no call takes more than 3 s.
+CALL_SECONDS: Final = 2.0  # Of a call whose answer comes in pieces. A start waits for `seat.WAIT_SECONDS` in any case.
 _DETAIL_CHARACTERS_MAX: Final = 300
 
 
