@@ -125,7 +125,7 @@ def test_a_seat_given_back_at_the_end_of_an_encode_goes_to_the_next_machine(
     with serving(relay) as url:
         for name in "abc":
             with an_encoder(a_machine(tmp_path / name, license_file, url)):
-                seats = relay.store.count_seats("LIC-0001", expires_after=datetime.now(UTC))
+                seats = relay.store.count_seats(expires_after=datetime.now(UTC))
                 assert seats == 1
 
     lease = json.loads((tmp_path / "a" / "state" / "lease.json").read_text())

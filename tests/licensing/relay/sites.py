@@ -83,7 +83,7 @@ class SiteRelay:
         )
 
     def occupied(self) -> int:
-        return self.store.count_seats("LIC-0001", expires_after=self.clock() - timedelta(seconds=30))
+        return self.desk.occupied("LIC-0001", self.clock())
 
     def read(self, document: str) -> Lease:
         """The lease as its holder reads it: offline, from the vendor's keys alone."""

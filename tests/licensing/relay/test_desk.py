@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from narrows_licensing.certificate import Pool
 from narrows_licensing.errors import LicensingError
 from narrows_licensing.lease import Lease
 from narrows_licensing.pool import Full, TooLong
@@ -61,6 +62,18 @@ def test_a_relay_that_was_killed_remembers_who_sits(tmp_path: Path) -> None:
 
     assert isinstance(Pod().ask(relay), Full)
     assert leased(pod, relay).lease_id == first.lease_id
+
+
+def test_a_renewed_license_finds_the_seats_of_the_one_before_occupied(tmp_path: Path) -> None:
+    relay, pods = SiteRelay.open(tmp_path, seats=2), [Pod() for _ in range(2)]
+    for pod in pods:
+        leased(pod, relay)
+    relay.store.close()
+    relay = SiteRelay.open(tmp_path, seats=2, pools=(Pool(license_id="LIC-0002", seats=2),))
+    renewed = a_floating_license(license_id="LIC-0002")
+
+    assert isinstance(Pod(license=renewed).ask(relay), Full)
+    assert isinstance(Pod(license=renewed, key=pods[0].key).ask(relay), Lease)
 
 
 def test_no_lease_outlives_the_certificate_and_none_is_given_after_it(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from narrows_licensing.document import FILE_BYTES_MAX
 from narrows_licensing.errors import LicensingError
-from narrows_licensing.pool import DRIFT
 from narrows_licensing.relay import VERSION
 from narrows_licensing.relay.desk import Desk
 from narrows_licensing.relay.forwarding import (
@@ -117,13 +116,14 @@ def _serve(options: argparse.Namespace) -> None:
 
 def _status(options: argparse.Namespace) -> None:
     home, at = RelayHome.at(options.home), _now()
-    certificate = home.open(at=at).certificate
     store = Store(home.database)
+    desk = Desk(key=home.key, papers=home.open(at=at), store=store, clock=_now)
+    certificate = desk.papers.certificate
     pools = [
         {
             "license": pool.license_id,
             "seats": pool.seats,
-            "taken": store.count_seats(pool.license_id, expires_after=at - DRIFT),
+            "taken": desk.occupied(pool.license_id, at),
         }
         for pool in certificate.pools
     ]

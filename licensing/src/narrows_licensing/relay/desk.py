@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from narrows_licensing.lease import lease_document
 from narrows_licensing.lease_request import LeaseRequest, admit, read_lease_request
-from narrows_licensing.license import License
+from narrows_licensing.license import HEARTBEAT_SECONDS_MAX, License
 from narrows_licensing.pool import DRIFT, Full, PoolTerms, Taken, TooLong, give_back, take
 from narrows_licensing.relay.home import Papers
 from narrows_licensing.relay.store import Store
@@ -25,6 +25,7 @@ from narrows_licensing.signature import Typ, sign
 from narrows_licensing.trust import Role
 from narrows_licensing.verdict import Reason, Refused
 
+HEARTBEAT_MAX: Final = timedelta(seconds=HEARTBEAT_SECONDS_MAX)  # Also of the time in which a seat may be revived.
 CERTIFICATE_TOLERANCE: Final = timedelta(days=1)  # By how much the relay's clock may be behind the vendor's.
 
 
@@ -50,11 +51,10 @@ class Desk:
             return license
         terms = PoolTerms.of_relay(license, self.papers.certificate)
         with self.store.transaction():
-            expired_by = at - DRIFT - terms.lease.revive
-            self.store.forget_seats(license.license_id, expired_by=expired_by, but=request.holder)
+            self.store.forget_seats(expired_by=at - DRIFT - HEARTBEAT_MAX, but=request.holder)
             taken = take(
                 self.store.get_seat(license.license_id, request.holder),
-                self.store.count_seats(license.license_id, expires_after=at - DRIFT, but=request.holder),
+                self.occupied(license.license_id, at, but=request.holder),
                 terms,
                 holder=request.holder,
                 lease_id=f"lea_{secrets.token_hex(10)}",
@@ -66,6 +66,15 @@ class Desk:
             self.store.keep_seat(license.license_id, taken.seat)
         lease = sign(taken.seat.lease(license).claims(), typ=Typ.LEASE, key=self.key)
         return lease_document(lease, self.papers.certificate_token)
+
+    def occupied(self, license_id: str, at: datetime, *, but: str = "") -> int:
+        """
+        Return how many seats of a license's pool are occupied, without that of the holder *but*.
+
+        Those of licenses that the certificate no longer names are among them: this one has renewed theirs.
+        """
+        others = [pool.license_id for pool in self.papers.certificate.pools if pool.license_id != license_id]
+        return self.store.count_seats(expires_after=at - DRIFT, but=but, besides=others)
 
     def free(self, token: str) -> bool:
         """Take a seat back; False if it was free before. Raises `LicensingError` for what can't be believed."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -89,10 +89,13 @@ class Store:
             is_borrowed=bool(is_borrowed),
         )
 
-    def count_seats(self, license_id: str, *, expires_after: datetime, but: str = "") -> int:
-        """How many seats end later than that, without those of the holder *but*."""
-        query = "SELECT count(*) FROM seat WHERE license_id = ? AND expires_at > ? AND holder <> ?"
-        count: int = self._connection.execute(query, (license_id, seconds_of(expires_after), but)).fetchone()[0]
+    def count_seats(self, *, expires_after: datetime, but: str = "", besides: Collection[str] = ()) -> int:
+        """How many seats end later than that, without those of the holder *but* and of the licenses *besides*."""
+        places = ", ".join("?" * len(besides))
+        query = f"SELECT count(*) FROM seat WHERE expires_at > ? AND holder <> ? AND license_id NOT IN ({places})"  # noqa: S608 - question marks
+        with self._lock:
+            row = self._connection.execute(query, (seconds_of(expires_after), but, *besides)).fetchone()
+        count: int = row[0]
         return count
 
     def keep_seat(self, license_id: str, seat: Seat) -> None:
@@ -104,10 +107,10 @@ class Store:
     def remove_seat(self, license_id: str, holder: str) -> None:
         self._connection.execute("DELETE FROM seat WHERE license_id = ? AND holder = ?", (license_id, holder))
 
-    def forget_seats(self, license_id: str, *, expired_by: datetime, but: str) -> None:
-        """Remove the seats that ended by then, but for that of one holder."""
-        query = "DELETE FROM seat WHERE license_id = ? AND expires_at <= ? AND holder <> ?"
-        self._connection.execute(query, (license_id, seconds_of(expired_by), but))
+    def forget_seats(self, *, expired_by: datetime, but: str) -> None:
+        """Remove the seats that ended by then, but for those of one holder."""
+        query = "DELETE FROM seat WHERE expires_at <= ? AND holder <> ?"
+        self._connection.execute(query, (seconds_of(expired_by), but))
 
     def keep_report(self, body: bytes, signature: str, *, at: datetime) -> str | None:
         """Keep a report, once; return the vendor's receipt for it if that has come already."""
