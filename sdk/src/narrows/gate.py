@@ -170,7 +170,7 @@ def require_permission(
                 )
                 if isinstance(verdict, Permission):
                     verdict = replace(verdict, running=begin(settings.state_folder))
-        except OSError as error:
+        except (OSError, ImportError) as error:
             raise UsageError(f"can't count the encodes that run in {settings.state_folder}: {error}") from error
     elif _floats(verdict):
         seat = _take_seat(settings, max(now, latest_time_seen or now), world or World())

@@ -7,7 +7,6 @@ finds its old place, and with it the seat that is still held in its name. Needs 
 
 from __future__ import annotations
 
-import fcntl
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +35,8 @@ def take_place(state_folder: Path) -> Place | None:
 
     Raises OSError if the lock can't be kept.
     """
+    import fcntl  # Here, so that the others work on Windows.
+
     folder = state_folder / "places"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     known = _places_with_leases(state_folder)

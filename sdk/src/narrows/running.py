@@ -2,12 +2,12 @@
 How many encodes run on this machine, for licenses that agree on a number: one locked file for each.
 
 The kernel lets go of a lock when its process ends, however it ends, so a killed encode is not counted. Encodes with
-another state folder are another installation's. Needs `fcntl`, which Windows doesn't have.
+another state folder are another installation's. Needs `fcntl`, which Windows doesn't have: there a
+license that counts encodes is refused with ImportError, and all others work.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 from collections.abc import Iterator
@@ -34,6 +34,8 @@ class RunningEncode:
 @contextmanager
 def counted(state_folder: Path) -> Iterator[int]:
     """How many encodes run. Until the block ends nobody else counts or begins: `begin` belongs inside it."""
+    import fcntl
+
     folder = _folder(state_folder)
     with (folder / "count").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -42,6 +44,8 @@ def counted(state_folder: Path) -> Iterator[int]:
 
 def begin(state_folder: Path) -> RunningEncode:
     """Take a place. Raises OSError if none can be kept."""
+    import fcntl
+
     path = _folder(state_folder) / f"{os.getpid()}-{secrets.token_hex(8)}.encode"
     file = path.open("x")
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -55,6 +59,8 @@ def _folder(state_folder: Path) -> Path:
 
 
 def _runs(path: Path) -> bool:
+    import fcntl
+
     try:
         with path.open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
