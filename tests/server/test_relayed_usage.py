@@ -14,6 +14,7 @@ from narrows_licensing.relay.forwarding import export_lines, import_lines
 from narrows_licensing.relay.home import RelayHome
 from narrows_licensing.relay.store import Store
 from narrows_licensing.request import read_request
+from narrows_metering.report_file import read_answers
 from narrows_server.licenses import enrolment, service
 from narrows_server.office import Office
 from narrows_server.usage import repository
@@ -82,6 +83,8 @@ def test_reports_that_were_carried_are_counted_once_and_receipted(
     assert receipt is not None
     assert site.acknowledge(receipt, office).last_seq == 3
     assert receipt in answered(office, file)[1]
+    answers = list(read_answers(io.BytesIO(relay.receipts_of(site.installation_id))))
+    assert answers == [receipt]  # As `narrows usage acknowledge` reads them.
     with office.database.snapshot() as session:
         assert [overview.installation.head_seq for overview in repository.overviews(session)] == [3]
 

@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 from narrows_licensing.lease_request import GIVE_BACK_PATH, LEASE_REQUEST_BYTES_MAX, LEASES_PATH
+from narrows_licensing.relay.forwarding import forward
 from narrows_licensing.relay.web import REPORTS_PATH, RelayServer
+from narrows_licensing.signature import Typ, sign
 from narrows_licensing.testing import NOW
+from narrows_licensing.trust import Role
 
-from .sites import Pod, SiteRelay
+from .sites import VENDOR, Pod, SiteRelay
 
 
 @pytest.fixture
@@ -67,6 +70,30 @@ def test_a_report_is_kept_once_and_answered_without_a_receipt(relay: SiteRelay, 
 
     assert [(kept.body, kept.signature) for kept in relay.store.waiting_reports()] == [(b"report", "a..b")]
     assert post(server, REPORTS_PATH, b"report")[1]["code"] == "report_refused"
+
+
+def test_an_installation_fetches_its_receipts_as_a_file(relay: SiteRelay, server: RelayServer) -> None:
+    installation_id = "i" * 43
+    receipt = sign({"installation_id": installation_id}, typ=Typ.RECEIPT, key=VENDOR.key(Role.RECEIPT))
+    relay.desk.keep_report(b"report", "a..b")
+    forward(relay.store, relay.desk.papers, lambda _: receipt, at=NOW)
+
+    assert [json.loads(line) for line in get(server, f"/v1/receipts/{installation_id}")] == [
+        {"format": "narrows-receipts/1"},
+        {"receipt": receipt},
+        {"count": 1},
+    ]
+    assert json.loads(get(server, f"/v1/receipts/{'o' * 43}")[-1]) == {"count": 0}
+    assert json.loads(get(server, "/v1/receipts/x")[0])["code"] == "not_found"
+
+
+def get(server: RelayServer, path: str) -> list[bytes]:
+    """The lines of an answer."""
+    connection = HTTPConnection("127.0.0.1", server.server_port, timeout=30)
+    connection.request("GET", path)
+    lines = connection.getresponse().read().splitlines()
+    connection.close()
+    return lines
 
 
 def test_what_is_too_large_or_no_request_is_refused_with_a_problem(server: RelayServer) -> None:

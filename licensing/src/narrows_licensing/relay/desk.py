@@ -6,6 +6,7 @@ It has the same rules as the vendor's server (`pool`, `lease_request`) and fewer
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from narrows_licensing.trust import Role
 from narrows_licensing.verdict import Reason, Refused
 
 HEARTBEAT_MAX: Final = timedelta(seconds=HEARTBEAT_SECONDS_MAX)  # Also of the time in which a seat may be revived.
+RECEIPTS_FORMAT: Final = "narrows-receipts/1"
+RECEIPTS_MAX: Final = 1_000  # In one answer; older ones are covered by those that came after them.
 CERTIFICATE_TOLERANCE: Final = timedelta(days=1)  # By how much the relay's clock may be behind the vendor's.
 
 
@@ -92,6 +95,12 @@ class Desk:
         """Keep a report for the vendor; returns the vendor's receipt if there is one. The relay signs none itself."""
         with self.store.transaction():
             return self.store.keep_report(body, signature, at=self.clock())
+
+    def receipts_of(self, installation_id: str) -> bytes:
+        """Return the vendor's receipts for an installation as a file that `narrows usage acknowledge` takes in."""
+        receipts = self.store.receipts_of(installation_id, limit=RECEIPTS_MAX)
+        lines = [{"format": RECEIPTS_FORMAT}, *({"receipt": receipt} for receipt in receipts), {"count": len(receipts)}]
+        return b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines)
 
     def _admit(self, request: LeaseRequest, at: datetime) -> License | Refused:
         license = admit(request, self._license_keys(at), status=Status.GOOD, at=at)

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from narrows_licensing.claims import ClaimReader
 from narrows_licensing.errors import DocumentUnreadable, LicensingError, SignatureRefused
+from narrows_licensing.relay.desk import RECEIPTS_FORMAT
 from narrows_licensing.relay.home import Papers
 from narrows_licensing.relay.store import KeptReport, Store
 from narrows_licensing.relay.web import REPORTS_PATH, SIGNATURE_HEADER
@@ -30,7 +31,6 @@ TIMEOUT_SECONDS: Final = 3
 ANSWER_BYTES_MAX: Final = 64 * 1024
 LINE_CHARACTERS_MAX: Final = 2 * TOKEN_BYTES_MAX
 REPORTS_FORMAT: Final = "narrows-reports/1"  # As `narrows usage export` writes it; see `narrows_metering.report_file`.
-RECEIPTS_FORMAT: Final = "narrows-receipts/1"
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,15}")
 
 
@@ -66,11 +66,11 @@ def forward(store: Store, papers: Papers, send: Send, *, at: datetime) -> Forwar
 def acknowledge(store: Store, papers: Papers, number: int, receipt: str, *, at: datetime) -> bool:
     """Keep a receipt in the place of its report, if the vendor signed it; say whether it did."""
     try:
-        verify(receipt, typ=Typ.RECEIPT, keys=papers.bundle.keys_for(Role.RECEIPT, at))
+        claims = verify(receipt, typ=Typ.RECEIPT, keys=papers.bundle.keys_for(Role.RECEIPT, at))
     except SignatureRefused:
         return False
     with store.transaction():
-        store.acknowledge(number, receipt)
+        store.acknowledge(number, receipt, str(claims.get("installation_id")))
     return True
 
 

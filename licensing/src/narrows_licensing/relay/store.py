@@ -29,8 +29,9 @@ CREATE TABLE IF NOT EXISTS seat (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS report (
     number INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, received_at INTEGER NOT NULL, signature TEXT NOT NULL,
-    body BLOB, receipt TEXT
+    body BLOB, receipt TEXT, installation_id TEXT
 ) STRICT;
+CREATE INDEX IF NOT EXISTS report_of ON report (installation_id, number);
 """
 
 
@@ -136,10 +137,17 @@ class Store:
             count: int = self._connection.execute("SELECT count(*) FROM report WHERE receipt IS NULL").fetchone()[0]
         return count
 
-    def acknowledge(self, number: int, receipt: str) -> None:
+    def receipts_of(self, installation_id: str, *, limit: int) -> list[str]:
+        """Return the latest receipts for an installation's reports, in the order in which these came."""
+        query = "SELECT receipt FROM report WHERE installation_id = ? ORDER BY number DESC LIMIT ?"
+        with self._lock:
+            rows = self._connection.execute(query, (installation_id, limit)).fetchall()
+        return [receipt for (receipt,) in reversed(rows)]
+
+    def acknowledge(self, number: int, receipt: str, installation_id: str) -> None:
         """Keep the vendor's receipt in the place of the report's body, which nobody needs any more."""
-        query = "UPDATE report SET receipt = ?, body = NULL WHERE number = ? AND receipt IS NULL"
-        self._connection.execute(query, (receipt, number))
+        query = "UPDATE report SET receipt = ?, installation_id = ?, body = NULL WHERE number = ? AND receipt IS NULL"
+        self._connection.execute(query, (receipt, installation_id, number))
 
 
 def _digest(body: bytes, signature: str) -> str:

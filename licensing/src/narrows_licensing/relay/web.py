@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http
 import json
+import re
 import sqlite3
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
@@ -19,10 +20,12 @@ from narrows_licensing.pool import Full, TooLong
 from narrows_licensing.relay.desk import Desk
 
 REPORTS_PATH: Final = "/v1/reports"
+RECEIPTS_PATH: Final = "/v1/receipts/"  # And an installation's id.
 REPORT_BYTES_MAX: Final = 16 * 1024 * 1024
 SIGNATURE_HEADER: Final = "Narrows-Signature"
 SIGNATURE_CHARACTERS_MAX: Final = 8192
 QUIET_SECONDS_MAX: Final = 10  # Whoever says nothing for so long is hung up on.
+_INSTALLATION_ID: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 class RelayServer(ThreadingHTTPServer):
@@ -45,6 +48,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/health":
             self._answer(200, {"status": "ok", "relay": self.server.desk.papers.certificate.relay_id})
+        elif self.path.startswith(RECEIPTS_PATH) and _INSTALLATION_ID.fullmatch(self.path.removeprefix(RECEIPTS_PATH)):
+            receipts = self.server.desk.receipts_of(self.path.removeprefix(RECEIPTS_PATH))
+            self._send(200, receipts, "application/jsonl")
         else:
             self._problem(404, "not_found", "There is no such thing", f"{self.path[:100]!r}")
 
