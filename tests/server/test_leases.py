@@ -12,6 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from narrows.lease_client import LeaseClient
+from narrows.seat import Leased, Turned
 from narrows_licensing.entitlement import Overage
 from narrows_licensing.lease import Lease, read_lease
 from narrows_licensing.lease_request import GIVE_BACK_PATH, LEASE_REQUEST_BYTES_MAX, LEASES_PATH, LeaseRequest
@@ -134,6 +136,25 @@ class TestTaking:
 
         with office.database.snapshot() as session:
             assert len(session.scalars(select(HeldSeat)).all()) == 1
+
+    def test_the_client_of_the_sdk_takes_a_seat_is_turned_away_and_gives_it_back(
+        self, office: Office, browser: Browser, issued: IssuedLicense
+    ) -> None:
+        def carry(request: httpx.Request) -> httpx.Response:
+            answer = browser.post(request.url.path, request.read())
+            return httpx.Response(answer.status_code, content=answer.content)
+
+        client = LeaseClient("https://narrows.test", transport=httpx.MockTransport(carry))
+        requests = [a_request(issued.token, holder, office) for holder in "abc"]
+        answers = [client.ask(request.sign(key)) for request, key in requests]
+
+        assert [type(answer) for answer in answers] == [Leased, Leased, Turned]
+        assert answers[2] == Turned("all 2 seats of the license are taken; one is free when an encode ends")
+        assert isinstance(answers[0], Leased)
+        lease = read_lease(answers[0].document, office.keyring.bundle, None, at=office.clock())
+        request, key = a_request(issued.token, "a", office, gives_back=lease.lease_id)
+        assert client.give_back(request.sign(key))
+        client.close()
 
 
 class TestGivingBack:
