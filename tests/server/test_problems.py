@@ -57,6 +57,8 @@ def test_the_description_of_the_api_names_every_path(browser: Browser) -> None:
     assert set(browser.get("/v1/openapi.json").json()["paths"]) == {
         "/v1/reports",
         "/v1/installations",
+        "/v1/leases",
+        "/v1/leases/give-back",
         "/v1/license-log",
         "/v1/licenses",
         "/v1/log/head",
