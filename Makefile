@@ -8,6 +8,7 @@ TORCH := torch==2.13.0
 VIDEO ?=
 
 .PHONY: help install demo test check format simulate crash load vectors rd train clean
+.PHONY: help install demo test check format simulate crash load valuation estimator rd train clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +59,11 @@ vectors: install $(VECTORS)/node_modules/jose ## Signed documents checked by jos
 $(VECTORS)/node_modules/jose: $(VECTORS)/package.json
 	@command -v npm > /dev/null || { echo "make vectors needs Node 20 with npm: https://nodejs.org"; exit 1; }
 	@cd $(VECTORS) && npm install --silent --no-audit --no-fund && touch node_modules/jose
+valuation: install ## What savings are worth, beside a naive reckoning: CASES=100000 random months and tariffs
+	@$(BIN)/python -m tests.valuation.run --cases $(or $(CASES),100000)
+
+estimator: install ## How often the lower bound lies below the truth, on five shapes of traffic: REPEATS=400
+	@$(BIN)/python -m tests.estimator.run --repeats $(or $(REPEATS),400)
 
 rd: install ## Rate-distortion table: CLIPS=folder of .mkv or .mp4 clips
 	@test -n "$(CLIPS)" || { echo "usage: make rd CLIPS=folder"; exit 2; }

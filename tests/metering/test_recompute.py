@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import random
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from narrows_licensing.signature import thumbprint
+from narrows_metering.canonical import canonical_json
+from narrows_metering.endorsement import Signer, endorse
 from narrows_metering.evidence import write_evidence
 from narrows_metering.recompute import app, recompute
 from narrows_metering.record import Kind, Record
@@ -17,6 +24,7 @@ from narrows_metering.testing import (
     GB,
     NOVEMBER,
     a_delivery,
+    a_key,
     an_encode,
     an_evidence,
     an_installation_id,
@@ -34,25 +42,25 @@ RECORDS = some_records(
         (Kind.DELIVERY, a_delivery("nobody's", delivered=GB)),
     ]
 )
-STATEMENT = draw_up(
-    some_terms(tiers=((10_000, "0.085"), (None, "0.06"))),
-    period=NOVEMBER,
-    records_by_installation={INSTALLATION: RECORDS},
-    drawn_up_at=datetime(2026, 12, 4, tzinfo=UTC),
+VENDOR = a_key("vendor")
+STATEMENT = endorse(
+    draw_up(
+        some_terms(tiers=((10_000, "0.085"), (None, "0.06"))),
+        period=NOVEMBER,
+        records_by_installation={INSTALLATION: RECORDS},
+        drawn_up_at=datetime(2026, 12, 4, tzinfo=UTC),
+    ),
+    Signer.VENDOR,
+    VENDOR,
 )
 
-PREMISES = ("format", "contract", "period", "proofs")
-UNCONTRADICTED = {
-    ("contract", "contract_id"),
-    ("contract", "customer_id"),
-    ("contract", "tariff", "tariff_id"),
-    ("contract", "tariff", "tiers", 0, "up_to_bytes"),
-}
+PREMISES = ("format", "contract", "period", "proofs", "signatures")
 
 
 def run(folder: Path, statement: object, *options: str, records: list[Record] | None = None) -> Result:
     """The outcome of the command for *statement* with the evidence *records*."""
-    (folder / "statement.json").write_text(json.dumps(statement), "utf-8")
+    text = json.dumps(statement).encode() if isinstance(statement, float) else canonical_json(statement)
+    (folder / "statement.json").write_bytes(text)
     (folder / "records").mkdir(exist_ok=True)
     write_evidence(folder / "records", INSTALLATION, RECORDS if records is None else records)
     command = [str(folder / "statement.json"), "--evidence", str(folder / "records"), *options]
@@ -97,7 +105,8 @@ def test_the_outcome_is_also_given_as_json(tmp_path: Path) -> None:
     outcome = json.loads(run(tmp_path, STATEMENT, "--json").stdout)
     assert outcome["agrees"] is True
     assert outcome["statement_hash"] == statement_hash(STATEMENT)
-    assert outcome["values_compared"] == len(list(leaves(STATEMENT)))
+    assert outcome["signed_by"] == {"vendor": thumbprint(VENDOR.public_key())}
+    assert outcome["values_compared"] == len([path for path in leaves(STATEMENT) if path[0] != "signatures"])
 
 
 @pytest.mark.parametrize("path", list(leaves(STATEMENT)), ids=lambda path: "/".join(map(str, path)))
@@ -106,9 +115,9 @@ def test_every_altered_value_is_noticed(tmp_path: Path, path: tuple[Any, ...]) -
 
     outcome = json.loads(result.stdout)
     if path[0] in PREMISES:
-        # Records cannot contradict a name or an unused tier, but the hash on the invoice can; the rest they contradict.
-        assert outcome["agrees"] is not True or outcome["statement_hash"] != statement_hash(STATEMENT)
-        assert outcome["agrees"] is not True or path in UNCONTRADICTED
+        # Records cannot contradict a name or an unused tier, but the signature does.
+        assert outcome["agrees"] is not True
+        assert outcome.get("error") or outcome["difference"]
     else:
         assert outcome["difference"]["pointer"] == "/" + "/".join(map(str, path))
         assert outcome["difference"]["stated"] != outcome["difference"]["recomputed"]
@@ -136,6 +145,52 @@ def test_records_that_were_altered_do_not_hold(tmp_path: Path) -> None:
     assert "/delivered/bytes differs" in run(tmp_path, STATEMENT, records=forged).output
 
 
+def test_a_byte_changed_in_any_input_is_found_and_named(tmp_path: Path) -> None:
+    run(tmp_path, STATEMENT)
+    rng = random.Random(20261123)
+    statement, evidence = tmp_path / "statement.json", tmp_path / "records" / f"{INSTALLATION}.json"
+    for path in (statement, evidence):
+        intact = path.read_bytes()
+        for at in [0, len(intact) - 1, *rng.sample(range(len(intact)), 200)]:
+            other = rng.choice([byte for byte in range(256) if byte != intact[at]])
+            path.write_bytes(intact[:at] + bytes([other]) + intact[at + 1 :])
+            result = CliRunner().invoke(app, [str(statement), "--evidence", str(evidence.parent), "--json"])
+            outcome = json.loads(result.stdout)
+            assert outcome["agrees"] is not True, (path.name, at, other)
+            assert outcome.get("error") or outcome["difference"]["pointer"], (path.name, at, other)
+        path.write_bytes(intact)
+
+
+def test_a_statement_that_somebody_else_signed_is_noticed(tmp_path: Path) -> None:
+    forged = endorse(altered(("contract", "customer_id")), Signer.VENDOR, a_key("forger"))
+    known = thumbprint(VENDOR.public_key())
+
+    assert run(tmp_path, forged).exit_code == 0  # It holds by itself, and says who signed it.
+    assert run(tmp_path, STATEMENT, "--signed-by", known).exit_code == 0
+    result = run(tmp_path, forged, "--signed-by", known)
+    assert result.exit_code == 1
+    assert "/signatures/vendor: signed by" in result.output
+
+
+def test_it_runs_in_a_network_namespace_without_a_network_and_without_torch(tmp_path: Path) -> None:
+    unshare = shutil.which("unshare")
+    if unshare is None or subprocess.run([unshare, "-rn", "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this machine does not permit network namespaces (unshare -rn)")
+    run(tmp_path, STATEMENT)
+    program = (
+        "import socket, sys\n"
+        "assert [name for _, name in socket.if_nameindex()] == ['lo']\n"
+        "from narrows_metering.recompute import app\n"
+        "code = app(sys.argv[1:], standalone_mode=False)\n"
+        "assert not {'torch', 'narrows', 'narrows_server', 'sqlalchemy'} & sys.modules.keys()\n"
+        "sys.exit(code)\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "statement.json"), "--evidence", str(tmp_path / "records")]
+    done = subprocess.run([unshare, "-rn", *command], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "values agree with the records" in done.stdout
+
+
 def test_records_after_the_statement_are_left_aside(tmp_path: Path) -> None:
     later = Record.seal(5, RECORDS[3].hash, RECORDS[3].time, Kind.DELIVERY, a_delivery(delivered=7))
     assert run(tmp_path, STATEMENT, records=[*RECORDS, later]).exit_code == 0
@@ -150,7 +205,7 @@ def test_an_installation_that_the_statement_leaves_out_is_said(tmp_path: Path) -
 
 
 def test_missing_evidence_is_not_a_verdict(tmp_path: Path) -> None:
-    (tmp_path / "statement.json").write_text(json.dumps(STATEMENT))
+    (tmp_path / "statement.json").write_bytes(canonical_json(STATEMENT))
     (tmp_path / "records").mkdir()
     command = [str(tmp_path / "statement.json"), "--evidence", str(tmp_path / "records")]
     result = CliRunner().invoke(app, command)

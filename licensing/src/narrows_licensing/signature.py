@@ -46,6 +46,7 @@ class Typ(StrEnum):
     RECEIPT = "narrows-receipt+jwt"
     REPORT = "narrows-report+jwt"
     REVOCATIONS = "narrows-revocations+jwt"
+    STATEMENT = "narrows-statement+jwt"
     TREE_HEAD = "narrows-tree-head+jwt"
     INSTALLATION = "narrows-installation+jwt"
     REQUEST = "narrows-request+jwt"

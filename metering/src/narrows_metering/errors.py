@@ -14,6 +14,7 @@ Everything that can go wrong in metering, as one tree.
     ├── ReceiptRefused            a receipt that is not the vendor's, or not for this ledger
     ├── ProofRefused              a tree head or a proof of the transparency log that does not hold
     ├── StatementUnreadable       a document that is not a statement, or not its evidence
+    ├── StatementRefused          a statement whose signature or whose text does not hold
     ├── StatementImpossible       more traffic than one statement can hold
     └── ImportFailed              .path .line .field   a delivery log that cannot be trusted as a whole
 
@@ -101,6 +102,10 @@ class ProofRefused(MeteringError):
 
 class StatementUnreadable(MeteringError):
     """Met when a file is not a statement or not the evidence of one; *detail* names file and member."""
+
+
+class StatementRefused(MeteringError):
+    """Met when a readable statement is not what was signed; *detail* begins with the pointer to what does not hold."""
 
 
 class StatementImpossible(MeteringError):

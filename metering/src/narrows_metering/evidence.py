@@ -2,26 +2,40 @@
 Evidence files: all records of one installation in one JSON file, `<installation id>.json`.
 
 What the vendor hands to a customer's auditor next to a statement, and what the customer can write from the ledger
-without the vendor. Any layout of `{"installation_id": …, "records": […]}` can be read; the one that is written here
-has a record per line, so that two files can be compared with ordinary tools.
+without the vendor. There is one layout, a canonical record per line: so two files can be compared with ordinary tools,
+a file is read line by line in little memory, and no byte of it can be changed without being noticed.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
+
+import orjson
 
 from narrows_metering.canonical import canonical_json
 from narrows_metering.errors import RecordRefused, StatementUnreadable
-from narrows_metering.record import Record
+from narrows_metering.record import PAYLOAD_BYTES_MAX, Record
 
 SUFFIX: Final = ".json"
+LINE_BYTES_MAX: Final = PAYLOAD_BYTES_MAX + 1_024  # Around the payload stand two hashes, a number, a time and a kind.
 
-_SPACE = re.compile(r"[ \t\n\r]*")
-_DECODER: Final = json.JSONDecoder()
+_HASH_MEMBER_BYTES: Final = len('{"hash":"') + 64 + len('",')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line(Record):
+    """A record as it stands in a file, with what the file's own bytes hash to."""
+
+    digest: str
+
+    def computed_hash(self) -> str:
+        # The line is canonical, so these are the bytes that `canonical_bytes` would write again.
+        return self.digest
 
 
 def write_evidence(folder: Path, installation_id: str, records: Iterable[Record]) -> Path:
@@ -30,12 +44,12 @@ def write_evidence(folder: Path, installation_id: str, records: Iterable[Record]
         raise ValueError("the installation id cannot be the name of a file")
     path = folder / f"{installation_id}{SUFFIX}"
     with path.open("wb") as file:
-        file.write(b'{"installation_id":' + canonical_json(installation_id) + b',"records":[')
-        separator = b"\n"
+        file.write(_first_line(installation_id))
+        separator = b""
         for record in records:
             file.write(separator + canonical_json(record.to_dict()))
             separator = b",\n"
-        file.write(b"\n]}\n")
+        file.write(_last_line(is_empty=not separator))
     return path
 
 
@@ -50,82 +64,68 @@ def read_evidence(path: Path) -> Iterator[Record]:
     """
     The records in *path*, one by one as they are read.
 
-    Raises StatementUnreadable where the file is not evidence of the installation that its name says.
+    Raises StatementUnreadable, naming the line, where the file is not what `write_evidence` writes for the installation
+    that its name says. Whether the records hold is for `chain` to check.
     """
     try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        with path.open("rb") as file:
+            yield from _records(path, file)
+    except OSError as error:
         raise StatementUnreadable(f"{path}: {error}") from None
-    scanner = _Scanner(path, text)
-    yield from scanner.records(path.stem)
 
 
-class _Scanner:
-    """Walks through one evidence file, so that a million records need not be in memory as objects at once."""
+def _records(path: Path, file: BinaryIO) -> Iterator[Record]:
+    if file.readline(LINE_BYTES_MAX) != _first_line(path.stem):
+        raise _unreadable(path, 1, "not evidence of the installation that its name says")
+    number = 1
+    is_last = False
+    while line := file.readline(LINE_BYTES_MAX):
+        number += 1
+        if line == _last_line(is_empty=True) and number == 2:
+            is_last = True
+            break
+        is_last = not line.endswith(b",\n")
+        if is_last and not line.endswith(b"\n"):
+            raise _unreadable(path, number, f"cut short, or more than {LINE_BYTES_MAX} bytes")
+        yield _record(path, number, line[:-1] if is_last else line[:-2])
+        if is_last:
+            if file.readline(LINE_BYTES_MAX) != _last_line(is_empty=True):
+                raise _unreadable(path, number + 1, "neither a comma before it nor the end of the document")
+            number += 1
+            break
+    if not is_last:
+        raise _unreadable(path, number + 1, "the end of the document is missing")
+    if file.read(1):
+        raise _unreadable(path, number + 1, "something follows the document")
 
-    def __init__(self, path: Path, text: str) -> None:
-        self._path = path
-        self._text = text
-        self._at = 0
 
-    def records(self, installation_id: str) -> Iterator[Record]:
-        stated: object = None
-        has_records = False
-        self._expect("{")
-        while True:
-            name = self._value()
-            self._expect(":")
-            if name == "records" and not has_records:
-                has_records = True
-                yield from self._list()
-            elif name == "installation_id" and stated is None:
-                stated = self._value()
-            else:
-                raise self._unreadable("a member other than installation_id and records, or one of them twice")
-            if not self._goes_on("}"):
-                break
-        if stated != installation_id or not has_records:
-            raise self._unreadable("it has no records, or is not of the installation that its name says")
-        if self._skip() != len(self._text):
-            raise self._unreadable("something follows the document")
+def _record(path: Path, number: int, text: bytes) -> Record:
+    try:
+        document = orjson.loads(text)
+        # One meaning, one text. Also catches what orjson reads as a float because it is beyond 64 bits.
+        if orjson.dumps(document, option=orjson.OPT_SORT_KEYS) != text:
+            raise _unreadable(path, number, "not the one spelling of a record (RFC 8785)")
+        record = Record.from_dict(document)
+    except (ValueError, RecordRefused) as error:
+        raise _unreadable(path, number, f"not a record: {error}") from None
+    return _Line(
+        seq=record.seq,
+        prev=record.prev,
+        time=record.time,
+        kind=record.kind,
+        payload=record.payload,
+        hash=record.hash,
+        digest=hashlib.sha256(b"{" + text[_HASH_MEMBER_BYTES:]).hexdigest(),
+    )
 
-    def _list(self) -> Iterator[Record]:
-        self._expect("[")
-        if self._text[self._skip() : self._at + 1] == "]":
-            self._at += 1
-            return
-        while True:
-            try:
-                yield Record.from_dict(self._value())
-            except RecordRefused as refused:
-                raise self._unreadable(f"not a record: {refused}") from None
-            if not self._goes_on("]"):
-                return
 
-    def _value(self) -> object:
-        try:
-            value, self._at = _DECODER.raw_decode(self._text, self._skip())
-        except (ValueError, RecursionError) as error:
-            raise self._unreadable(f"not JSON: {error}") from None
-        return value
+def _first_line(installation_id: str) -> bytes:
+    return b'{"installation_id":' + canonical_json(installation_id) + b',"records":[\n'
 
-    def _goes_on(self, end: str) -> bool:
-        """Whether a comma follows, rather than *end*."""
-        found = self._text[self._skip() : self._at + 1]
-        if found not in (",", end):
-            raise self._unreadable(f"neither a comma nor {end}")
-        self._at += 1
-        return found == ","
 
-    def _expect(self, mark: str) -> None:
-        if self._text[self._skip() : self._at + 1] != mark:
-            raise self._unreadable(f"{mark} is missing")
-        self._at += 1
+def _last_line(*, is_empty: bool) -> bytes:
+    return b"]}\n" if is_empty else b"\n]}\n"
 
-    def _skip(self) -> int:
-        space = _SPACE.match(self._text, self._at)
-        self._at = space.end() if space else self._at
-        return self._at
 
-    def _unreadable(self, detail: str) -> StatementUnreadable:
-        return StatementUnreadable(f"{self._path}, character {self._at}: {detail}")
+def _unreadable(path: Path, number: int, detail: str) -> StatementUnreadable:
+    return StatementUnreadable(f"{path}, line {number}: {detail}")

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final
 
 from narrows_metering.canonical import INTEGER_MAX
@@ -243,15 +244,21 @@ def _boolean(payload: Mapping[str, Any], name: str) -> bool:
 def _time(payload: Mapping[str, Any], name: str) -> datetime:
     """RFC 3339 in UTC, to the second or finer; importers and players differ in how fine."""
     value = payload.get(name)
-    if not isinstance(value, str) or not value.endswith("Z") or not 20 <= len(value) <= 27:
-        raise _MemberError(name)
-    try:
-        time = datetime.fromisoformat(value)
-    except ValueError:
-        raise _MemberError(name) from None
-    if time.utcoffset() != timedelta(0):
+    time = _moment(value) if isinstance(value, str) and 20 <= len(value) <= 27 else None
+    if time is None:
         raise _MemberError(name)
     return time
+
+
+@lru_cache(maxsize=65_536)  # A month's windows begin and end at few moments, told by many records.
+def _moment(text: str) -> datetime | None:
+    if not text.endswith("Z"):
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return time if time.utcoffset() == timedelta(0) else None
 
 
 def _points(payload: Mapping[str, Any]) -> tuple[QualityPoint, ...]:

@@ -15,8 +15,15 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from narrows_metering.canonical import read_json
-from narrows_metering.errors import ChainBroken, MeteringError, RecordRefused, StatementUnreadable
+from narrows_metering.canonical import canonical_json, read_json
+from narrows_metering.endorsement import SECTION, check_endorsements
+from narrows_metering.errors import (
+    ChainBroken,
+    MeteringError,
+    RecordRefused,
+    StatementRefused,
+    StatementUnreadable,
+)
 from narrows_metering.evidence import find_evidence, read_evidence
 from narrows_metering.money import Money
 from narrows_metering.record import Record, time_from_text
@@ -43,6 +50,7 @@ class Recomputation:
     values_compared: int
     difference: Difference | None  # The first one, in the order of the document.
     left_out: tuple[str, ...]  # Installations with evidence that the statement does not mention.
+    signed_by: dict[str, str]  # Thumbprints of the keys of the vendor and the customer, where they have signed.
 
 
 def recompute(statement: dict[str, Any], evidence: Path) -> Recomputation:
@@ -50,7 +58,8 @@ def recompute(statement: dict[str, Any], evidence: Path) -> Recomputation:
     Draw *statement* up again from the files in the folder *evidence* and compare every value.
 
     Records after the last one that the statement covers are left aside. Raises StatementUnreadable if the statement
-    or a file cannot be read, or if the evidence of an installation is missing.
+    or a file cannot be read, or if the evidence of an installation is missing, StatementRefused if a signature does not
+    hold.
     """
     terms, period, drawn_up_at, covered = _read_premises(statement)
     files = find_evidence(evidence)
@@ -59,30 +68,49 @@ def recompute(statement: dict[str, Any], evidence: Path) -> Recomputation:
             raise StatementUnreadable(f"{evidence}: the evidence of installation {installation_id} is missing")
     records = {name: _up_to(read_evidence(files[name]), last_seq) for name, last_seq in covered.items()}
     again = draw_up(terms, period=period, records_by_installation=records, drawn_up_at=drawn_up_at)
+    unsigned = {name: value for name, value in statement.items() if name != SECTION}
     compared, difference = 0, None
-    for found in _compare(statement, again, ""):
+    for found in _compare(unsigned, {name: again[name] for name in again if name != SECTION}, ""):
         compared += 1
         if found is not None:
             difference = found
             break
+    # After the numbers: one that differs says more than that the signature does not fit.
+    signed_by = {} if difference else check_endorsements(statement)
     return Recomputation(
         statement_hash=statement_hash(statement),
         values_compared=compared,
         difference=difference,
         left_out=tuple(sorted(files.keys() - covered.keys())),
+        signed_by={signer.value: name for signer, name in signed_by.items()},
     )
 
 
 def read_statement(path: Path) -> dict[str, Any]:
-    """The statement in the file *path*, not yet believed. Raises StatementUnreadable."""
+    """
+    The statement in the file *path*, not yet believed.
+
+    Raises StatementUnreadable, also unless the file is the canonical JSON (RFC 8785) of its content, with or without an
+    end of line: so no byte of it can change without a value changing.
+    """
     try:
         if path.stat().st_size > _STATEMENT_BYTES_MAX:
             raise StatementUnreadable(f"{path}: more than {_STATEMENT_BYTES_MAX} bytes")
-        statement = read_json(path.read_bytes())
+        text = path.read_bytes()
+        statement = read_json(text)
     except (OSError, ValueError) as error:
         raise StatementUnreadable(f"{path}: {error}") from None
     if not isinstance(statement, dict) or statement.get("format") != FORMAT:
         raise StatementUnreadable(f"{path}: format: not {FORMAT}")
+    try:
+        canonical = canonical_json(statement)
+    except ValueError as error:
+        raise StatementUnreadable(f"{path}: {error}") from None
+    if text.removesuffix(b"\n") != canonical:
+        at = next(
+            (n for n, (one, other) in enumerate(zip(text, canonical, strict=False)) if one != other), len(canonical)
+        )
+        raise StatementUnreadable(f"{path}, byte {at}: not the canonical JSON (RFC 8785) of a statement")
     return statement
 
 
@@ -130,6 +158,10 @@ app = typer.Typer(add_completion=False)
 def command(
     statement: Annotated[Path, typer.Argument(help="The statement, as JSON.")],
     evidence: Annotated[Path, typer.Option(help="Folder with one <installation id>.json per installation.")],
+    expected: Annotated[
+        str | None,
+        typer.Option("--signed-by", metavar="KEY", help="The vendor's key that must have signed: its thumbprint."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """
@@ -141,6 +173,8 @@ def command(
     try:
         stated = read_statement(statement)
         outcome = recompute(stated, evidence)
+    except StatementRefused as refused:
+        _finish(1, {"agrees": False, "error": str(refused)}, f"The signature does not hold: {refused}", as_json=as_json)
     except ChainBroken as broken:
         _finish(1, {"agrees": False, "error": str(broken)}, f"The records do not hold: {broken}", as_json=as_json)
     except MeteringError as error:
@@ -151,10 +185,16 @@ def command(
         "statement_hash": outcome.statement_hash,
         "values_compared": outcome.values_compared,
         "left_out": list(outcome.left_out),
+        "signed_by": outcome.signed_by,
         "difference": None
         if differs is None
         else {"pointer": differs.pointer, "stated": differs.stated, "recomputed": differs.recomputed},
     }
+    if differs is None and expected and outcome.signed_by.get("vendor") != expected:
+        signer = outcome.signed_by.get("vendor", "nobody")
+        document["agrees"] = False
+        document["error"] = f"/signatures/vendor: signed by {signer}, not by {expected}"
+        _finish(1, document, document["error"], as_json=as_json)
     lines = [f"Installation {name} is not in the statement; its records were left out." for name in outcome.left_out]
     if differs is not None:
         lines += [
@@ -177,6 +217,8 @@ def _summary(statement: dict[str, Any], outcome: Recomputation) -> list[str]:
         f"  saved       {result['saved_bytes']:,} bytes, worth {Money(**statement['valuation']['saved'])}",
         f"  share       {statement['share']['percent']} %: {Money(**statement['share']['amount'])}",
         f"  hash        {outcome.statement_hash}",
+        *(f"  signed by   the {signer}, key {name}" for signer, name in outcome.signed_by.items()),
+        *([] if outcome.signed_by else ["  signed by   nobody yet"]),
     ]
 
 

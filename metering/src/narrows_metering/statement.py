@@ -16,9 +16,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-import rfc8785
-
 from narrows_metering.canonical import INTEGER_MAX
+from narrows_metering.endorsement import signed_bytes
 from narrows_metering.errors import StatementImpossible
 from narrows_metering.money import ROUNDING, Money, cost
 from narrows_metering.payload import MEASURED, Evidence
@@ -130,12 +129,13 @@ def draw_up(
                 for proof in usage.proofs
             ]
         },
+        "signatures": {"vendor": None, "customer": None},
     }
 
 
 def statement_hash(statement: Mapping[str, Any]) -> str:
-    """The name of a statement: SHA-256 of its canonical JSON (RFC 8785), lower-case hex."""
-    return hashlib.sha256(rfc8785.dumps(dict(statement))).hexdigest()
+    """The name of a statement: SHA-256 of its canonical JSON (RFC 8785) without the signatures, lower-case hex."""
+    return hashlib.sha256(signed_bytes(statement)).hexdigest()
 
 
 def _sort_out(usage: Usage) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

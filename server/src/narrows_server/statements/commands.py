@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from narrows_metering.canonical import canonical_json
+from narrows_metering.endorsement import Signer, endorse
+from narrows_metering.evidence import write_evidence
 from narrows_metering.terms import Period
 
 from narrows_server import wording
@@ -118,16 +121,18 @@ def show_statement(
     home: Home = None,
 ) -> None:
     """
-    Write a statement as the JSON document that customers recompute.
+    Write a statement as the JSON document that customers recompute, signed with our key.
 
     [dim]narrows-server statement show con_7mbd….2026-11 --out statement.json[/]
     """
     with office_of(home) as office, office.database.snapshot() as session:
         statement = service.require_statement(session, statement_id)
+        document = endorse(json.loads(statement.document), Signer.VENDOR, office.keyring.receipt)
+    text = canonical_json(document)
     if out is None:
-        typer.echo(statement.document)
+        typer.echo(text.decode())
         return
-    write_file(out, f"{statement.document}\n".encode())
+    write_file(out, text + b"\n")
     say(f"wrote {quoted(out)}; its hash is {quoted(statement.hash)}")
 
 
@@ -147,11 +152,10 @@ def write_records(
         found = service.evidence(session, document)
     try:
         out.mkdir(parents=True, exist_ok=True)
+        for installation_id, records in found.items():
+            write_evidence(out, installation_id, records)
     except OSError as error:
-        raise Invalid(f"{out} cannot be made: {error.strerror}") from error
-    for installation_id, records in found.items():
-        content = {"installation_id": installation_id, "records": [record.to_dict() for record in records]}
-        write_file(out / f"{installation_id}.json", json.dumps(content, ensure_ascii=False).encode())
+        raise Invalid(f"{out} cannot be written: {error.strerror}") from error
     say(f"wrote the records of {len(found)} {'installation' if len(found) == 1 else 'installations'} to {quoted(out)}")
 
 

@@ -1,0 +1,1 @@
+"""Random traffic under random tariffs, against a reckoning that anyone can follow."""
