@@ -1,0 +1,1 @@
+"""The estimator, asked about months of which the truth is known."""
