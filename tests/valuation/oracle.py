@@ -77,10 +77,10 @@ def cents(case: Case, cdn: str, traffic: CdnTraffic) -> int:
             cost += (rate - commit) * Fraction(tariff.overage_per_mbps)
         return half_even(cost * scale)
     cost = Fraction(0)
-    for name, region in tariff.regions.items():
+    for name, tiers in tariff.regions.items():
         left = sum(v for r, v in traffic.region_bytes.items() if r == name or (name == "*" and r not in tariff.regions))
         begins = 0
-        for tier in region.tiers:
+        for tier in tiers.tiers:
             here = left if tier.up_to_bytes is None else min(left, tier.up_to_bytes - begins)
             cost += Fraction(here, 10**9) * Fraction(tier.price_per_gb)
             left -= here

@@ -1,8 +1,8 @@
 """
 What one CDN charges for a month: graduated tiers per region, at least a commit; or the 95th percentile of the rate.
 
-The customer's own prices. Requests are charged apart by every CDN and do not fall with fewer bytes, so they are not here.
-Exact: prices are decimals, volumes integers, and the sum becomes whole cents once, in `valuation`.
+The customer's own prices. Requests are charged apart by every CDN and do not fall with fewer bytes, so they are not
+here. Exact: prices are decimals, volumes integers, and the sum becomes whole cents once, in `valuation`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class VolumeTariff:
         _check_price(self.commit, "commit")
 
     def price(self, traffic: CdnTraffic) -> Fraction:
-        """What *traffic* costs, in major units, exactly. Regions without a tariff of their own share the tiers of `*`."""
+        """What *traffic* costs, in major units, exactly. Regions that are not named share the tiers of `*`."""
         volumes = dict.fromkeys(self.regions, 0)
         for region, volume in traffic.region_bytes.items():
             volumes[region if region in self.regions else ANY_REGION] += volume

@@ -1,11 +1,12 @@
 """
 From measured assets to the savings of all of them, and to the part that may be billed: the one-sided 95 % lower bound.
 
-Four methods, from the weakest to the strongest proof: M1 stipulated, M2 sampled, M3 census, M4 holdout. All arithmetic is
-exact; the one square root is rounded up and the bound down. The measurement's own noise is part of every interval:
+Four methods, from the weakest to the strongest proof: M1 stipulated, M2 sampled, M3 census, M4 holdout. All arithmetic
+is exact; the one square root is rounded up and the bound down. The measurement's own noise is part of every interval:
 leaving it out was simulated to cover the truth in 73 of 100 months instead of 95.
 
-References: Cochran, Sampling Techniques (1977), chapters 5, 6 and 9A: stratified sampling, ratios, and probability in proportion to size.
+References: Cochran, Sampling Techniques (1977), chapters 5, 6 and 9A: stratified sampling, ratios, and probability in
+proportion to size.
 """
 
 from __future__ import annotations
@@ -102,16 +103,16 @@ def sampled(
     The tail's savings are its bytes times the mean of what the sample saves per byte; that a tail was drawn without
     replacement is not used to narrow the interval. Raises ValueError for a tail of one: it has no spread.
     """
-    point = sum(asset.saved_bytes for asset in certainty)
+    point = Fraction(sum(asset.saved_bytes for asset in certainty))
     variance = _noise_variance(certainty, noise_ppm)
     if not tail_bytes:
-        return _estimate(Method.SAMPLED, Fraction(point), variance, freedom=max(_STUDENT))
+        return _estimate(Method.SAMPLED, point, variance, freedom=max(_STUDENT))
     drawn = len(tail)
     if drawn < 2:
         raise ValueError("tail: at least two assets must be drawn")
     ratios = [asset.saved_bytes * _RATIO_UNIT // asset.delivered_bytes for asset in tail]
     mean = Fraction(sum(ratios), drawn)
-    spread = sum((ratio - mean) ** 2 for ratio in ratios) / (drawn - 1)
+    spread = sum(((ratio - mean) ** 2 for ratio in ratios), Fraction(0)) / (drawn - 1)
     scale = Fraction(tail_bytes, _RATIO_UNIT)
     variance += scale**2 * spread / drawn
     return _estimate(Method.SAMPLED, point + scale * mean, variance, freedom=drawn - 1)
@@ -141,7 +142,7 @@ def holdout(ours: Sequence[Sessions], baseline: Sequence[Sessions]) -> Estimate:
     variance = Fraction(0)
     for arm, arm_bytes, arm_played in ((ours, bytes_ours, played), (baseline, bytes_baseline, played_baseline)):
         mean = Fraction(arm_bytes, arm_played)
-        spread = sum((s.delivered_bytes - mean * s.played_ms) ** 2 for s in arm)
+        spread = sum(((s.delivered_bytes - mean * s.played_ms) ** 2 for s in arm), Fraction(0))
         # What varies between the groups would vary in the other arm too, on its scale.
         variance += Fraction(len(arm), len(arm) - 1) * spread * Fraction(played, arm_played) ** 2
     freedom = min(len(ours), len(baseline)) - 1

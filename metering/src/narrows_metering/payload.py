@@ -87,6 +87,8 @@ class Delivery:
     requests: int
     source: str
     source_digest: str  # Of what was imported; "" where there is no such thing. Makes a second import recognisable.
+    cdn: str = ""  # Whose tariff values it; "" where the contract has one tariff for all.
+    region: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +158,8 @@ def read_delivery(payload: Mapping[str, Any]) -> Delivery | Unreadable:
             requests=_integer(payload, "requests", lowest=0),
             source=_text(payload, "source"),
             source_digest=_text(payload, "source_digest", lowest=0),
+            cdn=_text(payload, "cdn", lowest=0) if "cdn" in payload else "",
+            region=_text(payload, "region", lowest=0) if "region" in payload else "",
         )
     except _MemberError as error:
         return Unreadable(member=error.member)

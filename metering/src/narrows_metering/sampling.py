@@ -1,9 +1,9 @@
 """
 Which assets of a month are measured, so that nobody can pick them.
 
-The largest, until they carry at least half of all bytes, always are: the certainty stratum. Of the rest a random tail is
-drawn, each asset with a probability in proportion to its bytes, by a seed that follows from the contract, the month and
-the root of the ledger: known to nobody before the last delivery is recorded, and to everybody afterwards.
+The largest, until they carry at least half of all bytes, always are: the certainty stratum. Of the rest a random tail
+is drawn, each asset with a probability in proportion to its bytes, by a seed that follows from the contract, the month
+and the root of the ledger: known to nobody before the last delivery is recorded, and to everybody afterwards.
 
 Systematic sampling with probability proportional to size: Cochran, Sampling Techniques (1977), §9A.5.
 """

@@ -26,8 +26,8 @@ from narrows_metering.payload import (
 from narrows_metering.record import Kind, Record, genesis
 from narrows_metering.terms import Period, Terms
 
-# Rendition, window start and end, source, source digest: what an import adds once, however often it is run.
-_Import = tuple[str, datetime, datetime, str, str]
+# Rendition, window start and end, region, source, source digest: what an import adds once, however often it is run.
+_Import = tuple[str, datetime, datetime, str, str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -147,7 +147,7 @@ class _Told:
         # Without a digest nothing tells a second import from a second delivery, so nothing is taken away then.
         if delivery.source_digest:
             window = delivery.window_start, delivery.window_end
-            key = (delivery.rendition, *window, delivery.source, delivery.source_digest)
+            key = (delivery.rendition, *window, delivery.region, delivery.source, delivery.source_digest)
             is_again |= key in self._imports
             self._imports.add(key)
         return is_again

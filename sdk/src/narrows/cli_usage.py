@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from narrows.errors import UsageError
+from narrows.cli_import import import_deliveries
 from narrows.settings import Settings
 from narrows.terminal import Json, err, out, plain, reports_errors, show
 
@@ -230,26 +230,7 @@ def prune(as_json: Json = False) -> None:
     show({"removed_records": removed}, as_json=as_json, title="pruned")
 
 
-@app.command("import")
-@reports_errors
-def import_(
-    log: Annotated[Path, typer.Argument(help="A CloudFront standard log, plain or .gz.")],
-    served: Annotated[list[str], typer.Option("--map", help="URL_PATH=CODED_FILE; may be repeated.")],
-    as_json: Json = False,
-) -> None:
-    """
-    Record the deliveries of a CDN's log. Importing the same log again adds nothing.
-
-    Example: narrows usage import log.gz --map /videos/talk.mkv=talk.mkv
-    """
-    from narrows import account
-
-    pairs = [entry.partition("=") for entry in served]
-    if not all(stem and equals and file for stem, equals, file in pairs):
-        raise UsageError("--map takes URL_PATH=CODED_FILE, such as /videos/talk.mkv=talk.mkv")
-    show(
-        account.import_deliveries(log, {stem: Path(file) for stem, _, file in pairs}), as_json=as_json, title="imported"
-    )
+app.command("import")(import_deliveries)
 
 
 def _preview_members(found: Any) -> dict[str, Any]:

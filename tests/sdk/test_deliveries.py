@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from narrows import account, files
+from narrows import deliveries, files
 from narrows.background import finish_reports
+from narrows.deliveries import Import
 from narrows.errors import UsageError
 from narrows.settings import Settings
 from narrows.usage import open_meter
+from narrows_metering.importers.formats import LogFormat
 
 from .builders import a_clip
 from .vendor import Vendor, serving
@@ -29,15 +31,15 @@ def test_a_log_becomes_one_record_per_day_and_only_once(tmp_path: Path, settings
     log = tmp_path / "log"
     log.write_text(LOG)
 
-    first = account.import_deliveries(log, {"/v/clip.mkv": coded.target}, settings=settings)
-    again = account.import_deliveries(log, {"/v/clip.mkv": coded.target}, settings=settings)
+    first = deliveries.import_deliveries([log], {"/v/clip.mkv": coded.target}, settings=settings)
+    again = deliveries.import_deliveries([log], {"/v/clip.mkv": coded.target}, settings=settings)
 
     assert (first.record_count, first.delivered_bytes, first.request_count) == (2, 12_500, 3)
     assert first.unmatched_requests == 1
     assert (again.record_count, again.already_known) == (0, True)
     with open_meter(settings) as meter:
-        _enrolled, _encode, *deliveries = meter.ledger.records()
-    assert {r.payload["rendition"] for r in deliveries} == {coded.rendition}
+        _enrolled, _encode, *recorded = meter.ledger.records()
+    assert {r.payload["rendition"] for r in recorded} == {coded.rendition}
 
 
 def test_a_damaged_log_adds_nothing(tmp_path: Path, settings: Settings) -> None:
@@ -45,9 +47,31 @@ def test_a_damaged_log_adds_nothing(tmp_path: Path, settings: Settings) -> None:
     log = tmp_path / "log"
     log.write_text(LOG.replace("2500", "many"))
     with pytest.raises(UsageError, match="sc-bytes"):
-        account.import_deliveries(log, {"/v/clip.mkv": coded.target}, settings=settings)
+        deliveries.import_deliveries([log], {"/v/clip.mkv": coded.target}, settings=settings)
     with open_meter(settings) as meter:
         assert meter.ledger.head().seq == 2  # Enrolment and encode.
+
+
+def test_logs_that_exceed_the_bill_are_scaled_down_and_too_far_apart_held(tmp_path: Path, settings: Settings) -> None:
+    coded = files.encode(a_clip(tmp_path / "source.y4m"), tmp_path / "coded.mkv", settings=settings)
+    log, bill = tmp_path / "log", tmp_path / "bill.csv"
+    log.write_text(LOG)
+    served = {"/v/clip.mkv": coded.target}
+
+    # Billed on the second day: 6,099 bytes in the log, ours and others'.
+    bill.write_text("region,day,bytes\n,2026-11-01,7500\n,2026-11-02,5000\n")
+    held = deliveries.import_deliveries([log], served, how=Import(usage_report=bill), settings=settings)
+    assert (held.held, held.record_count) == (True, 0)
+
+    bill.write_text("region,day,bytes\n,2026-11-01,7300\n,2026-11-02,6099\n")
+    scaled = deliveries.import_deliveries([log], served, how=Import(usage_report=bill), settings=settings)
+    assert (scaled.held, scaled.delivered_bytes) == (False, 7300 + 5000)
+    assert [cell.billed_bytes for cell in scaled.reconciled] == [7300]
+
+
+def test_a_generic_log_needs_the_names_of_its_fields(tmp_path: Path, settings: Settings) -> None:
+    with pytest.raises(UsageError, match="--mapping"):
+        deliveries.import_deliveries([], {}, how=Import(log_format=LogFormat.GENERIC), settings=settings)
 
 
 def test_imported_deliveries_are_reported_without_an_encoder(vendor: Vendor, tmp_path: Path) -> None:
@@ -56,7 +80,7 @@ def test_imported_deliveries_are_reported_without_an_encoder(vendor: Vendor, tmp
         machine = vendor.equip(url=url)
         coded = files.encode(tmp_path / "source.y4m", tmp_path / "coded.mkv", settings=machine)
         (tmp_path / "log").write_text(LOG)
-        account.import_deliveries(tmp_path / "log", {"/v/clip.mkv": coded.target}, settings=machine)
+        deliveries.import_deliveries([tmp_path / "log"], {"/v/clip.mkv": coded.target}, settings=machine)
         assert finish_reports(timeout_seconds=60)
 
     assert vendor.delivered() == 12_500
@@ -67,4 +91,6 @@ def test_an_import_needs_no_license(tmp_path: Path, settings: Settings) -> None:
     settings.license_path.unlink()
     (tmp_path / "log").write_text(LOG)
 
-    assert account.import_deliveries(tmp_path / "log", {"/v/clip.mkv": coded.target}, settings=settings).record_count
+    imported = deliveries.import_deliveries([tmp_path / "log"], {"/v/clip.mkv": coded.target}, settings=settings)
+
+    assert imported.record_count == 2
