@@ -55,6 +55,10 @@ class TestWorkedExamples:
             "delivered_bytes": 800 * GB,
             "baseline_bytes": 1000 * GB,
             "saved_bytes": 200 * GB,
+            "measured_bytes": 200 * GB,
+            "lower_bytes": 200 * GB,
+            "upper_bytes": 200 * GB,
+            "haircut_bytes": 0,
         }
         # 0.05 EUR per GB: 50 EUR instead of 40; a fifth of the difference is ours.
         assert statement["valuation"]["baseline_cost"] == {"minor": 5000, "currency": "EUR"}
@@ -63,6 +67,8 @@ class TestWorkedExamples:
             "percent": "20",
             "rounding": "ROUND_HALF_EVEN",
             "amount": {"minor": 200, "currency": "EUR"},
+            "corrections": {"minor": 0, "currency": "EUR"},
+            "due": {"minor": 200, "currency": "EUR"},
             "reason": None,
         }
         assert statement["exceptions"] == []
@@ -75,7 +81,7 @@ class TestWorkedExamples:
         ]
         statement = drawn_up(FILM + grown)
 
-        assert sorted(line["saved_bytes"] for line in statement["evidence"]) == [-100 * GB, 200 * GB]
+        assert sorted(line["saved_bytes"] for line in statement["evidence"]["lines"]) == [-100 * GB, 200 * GB]
         assert statement["result"]["saved_bytes"] == 100 * GB
         assert statement["share"]["amount"]["minor"] == 100
 
@@ -101,6 +107,7 @@ class TestWorkedExamples:
             "excepted_bytes": 100 * GB,
             "requests": 200_000,
             "deliveries": 2,
+            "regions": [{"cdn": "", "region": "", "bytes": 900 * GB}],
         }
 
     @pytest.mark.parametrize(
@@ -306,5 +313,5 @@ def test_any_month_gives_what_the_naive_reckoning_gives(films: list[tuple[int, i
     statement = drawn_up(entries, terms=terms)
 
     assert statement["exceptions"] == []
-    assert {line["rendition"] for line in statement["evidence"]} == {an_id(str(n)) for n in range(len(films))}
+    assert {line["rendition"] for line in statement["evidence"]["lines"]} == {an_id(str(n)) for n in range(len(films))}
     assert statement["share"]["amount"]["minor"] == naive_share(terms, films)

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from narrows_metering.canonical import canonical_json, read_json
+from narrows_metering.correction import Records, correct_again, up_to
 from narrows_metering.endorsement import SECTION, check_endorsements
 from narrows_metering.errors import (
     ChainBroken,
@@ -31,6 +32,7 @@ from narrows_metering.statement import FORMAT, Period, Terms, draw_up, statement
 
 _ABSENT: Final = "(absent)"
 _STATEMENT_BYTES_MAX: Final = 2**30
+CORRECTIONS_MAX: Final = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +68,17 @@ def recompute(statement: dict[str, Any], evidence: Path) -> Recomputation:
     for installation_id in covered:
         if installation_id not in files:
             raise StatementUnreadable(f"{evidence}: the evidence of installation {installation_id} is missing")
-    records = {name: _up_to(read_evidence(files[name]), last_seq) for name, last_seq in covered.items()}
-    again = draw_up(terms, period=period, records_by_installation=records, drawn_up_at=drawn_up_at)
+
+    def records() -> dict[str, Iterator[Record]]:
+        return {name: up_to(read_evidence(files[name]), last_seq) for name, last_seq in covered.items()}
+
+    again = draw_up(
+        terms,
+        period=period,
+        records_by_installation=records(),
+        drawn_up_at=drawn_up_at,
+        corrections=_corrections(statement, records),
+    )
     unsigned = {name: value for name, value in statement.items() if name != SECTION}
     compared, difference = 0, None
     for found in _compare(unsigned, {name: again[name] for name in again if name != SECTION}, ""):
@@ -128,11 +139,12 @@ def _read_premises(statement: dict[str, Any]) -> tuple[Terms, Period, Any, dict[
     return terms, period, drawn_up_at, covered
 
 
-def _up_to(records: Iterator[Record], last_seq: int) -> Iterator[Record]:
-    for record in records:
-        if record.seq > last_seq:
-            return
-        yield record
+def _corrections(statement: dict[str, Any], records: Records) -> list[dict[str, Any]]:
+    stated = statement.get("corrections")
+    if not isinstance(stated, list) or len(stated) > CORRECTIONS_MAX:
+        raise StatementUnreadable(f"corrections: not a list of at most {CORRECTIONS_MAX}")
+    again = [correct_again(entry, records) for entry in stated]
+    return [entry for entry in again if entry is not None]
 
 
 def _compare(stated: object, again: object, pointer: str) -> Iterator[Difference | None]:

@@ -11,21 +11,27 @@ comparison, because in a graduated tariff they decide which tier the saved bytes
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from narrows_metering.canonical import INTEGER_MAX
+from narrows_metering.canonical import INTEGER_MAX, canonical_json
+from narrows_metering.chain import merkle_root
+from narrows_metering.counterfactual import allot, cdn_months
 from narrows_metering.endorsement import signed_bytes
 from narrows_metering.errors import StatementImpossible
-from narrows_metering.money import ROUNDING, Money, cost
+from narrows_metering.estimator import Estimate, Measured, Method, census, sampled
+from narrows_metering.money import ROUNDING, Money
 from narrows_metering.payload import MEASURED, Evidence
 from narrows_metering.record import Record, time_to_text
+from narrows_metering.sampling import Sample, draw, sample_seed
 from narrows_metering.savings import bytes_at_equal_quality, saved_bytes
 from narrows_metering.tariff import Tariff, Tier
 from narrows_metering.terms import Period, Terms
-from narrows_metering.usage import LatestEvidence, Source, Usage, collect
+from narrows_metering.usage import Cell, LatestEvidence, Source, Usage, collect
+from narrows_metering.valuation import CdnMonth, CdnValue, Mode, avoided_cost, effective_price, reference_price
 
 __all__ = ["FORMAT", "Exclusion", "NoShare", "Period", "Tariff", "Terms", "Tier", "draw_up", "statement_hash"]
 
@@ -54,23 +60,35 @@ class NoShare(StrEnum):
 
 
 def draw_up(
-    terms: Terms, *, period: Period, records_by_installation: Mapping[str, Iterable[Record]], drawn_up_at: datetime
+    terms: Terms,
+    *,
+    period: Period,
+    records_by_installation: Mapping[str, Iterable[Record]],
+    drawn_up_at: datetime,
+    corrections: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """
     The statement of *period* under *terms*, from all records of the contract's installations.
 
     Each installation's records are read once, in order; they must be contiguous, and reach back to the encodes whose
-    deliveries are to count. Raises ChainBroken if they were altered, StatementImpossible beyond 9 PB.
+    deliveries are to count. *corrections* of earlier months come from `correction`. Raises ChainBroken if the records
+    were altered, StatementImpossible beyond 9 PB.
     """
     usage = collect(records_by_installation, terms=terms, period=period)
     lines, exceptions = _sort_out(usage)
 
     delivered = sum(entry.bytes_delivered for entry in usage.delivered.values())
     counted = sum(line["delivered_bytes"] for line in lines)
-    saved = sum(line["saved_bytes"] for line in lines)
+    sample = _sample(usage, terms, period)
+    estimate = _estimate(usage, lines, sample, terms)
+    saved = max(estimate.billed_bytes, -delivered)  # The baseline cannot have delivered less than nothing.
     baseline = delivered + saved
-    baseline_cost = cost(baseline, terms.tariff, currency=terms.currency)
-    delivered_cost = cost(delivered, terms.tariff, currency=terms.currency)
+    cells = _cells(usage)
+    months = cdn_months(terms, period, cells, _baseline_cells(usage, lines, sample, cells, saved))
+    values = _values(terms, months)
+    nothing = Money(minor=0, currency=terms.currency)
+    baseline_cost = sum((value.baseline_cost for value in values), nothing)
+    delivered_cost = sum((value.delivered_cost for value in values), nothing)
     requests = sum(entry.requests for entry in usage.delivered.values())
     repeated = sum(entry.bytes_delivered for entry in usage.repeated.values())
     # No line is larger than these, because what one rendition saves is part of the baseline's bytes.
@@ -79,6 +97,7 @@ def draw_up(
     valuation = baseline_cost - delivered_cost
     share, reason = _share(terms, valuation, has_deliveries=delivered > 0, has_evidence=bool(lines))
 
+    corrected = sum(correction["share"]["minor"] for correction in corrections)
     return {
         "format": FORMAT,
         "contract": terms.to_dict(),
@@ -94,13 +113,31 @@ def draw_up(
             "excepted_bytes": delivered - counted,
             "requests": requests,
             "deliveries": sum(entry.deliveries for entry in usage.delivered.values()),
+            "regions": _regions(cells),
         },
         "baseline": {"baseline_id": terms.baseline_id, "metric": terms.metric, "bytes": baseline},
-        "evidence": lines,
-        "result": {"delivered_bytes": delivered, "baseline_bytes": baseline, "saved_bytes": saved},
+        "evidence": {"method": terms.method.value, "sample": sample and _sample_section(sample), "lines": lines},
+        "result": {
+            "delivered_bytes": delivered,
+            "baseline_bytes": baseline,
+            "saved_bytes": saved,
+            "measured_bytes": estimate.saved_bytes,
+            "lower_bytes": estimate.lower_bytes,
+            "upper_bytes": estimate.upper_bytes,
+            "haircut_bytes": estimate.saved_bytes - saved,
+        },
         "valuation": {
-            "method": "avoided_cost",
+            "mode": terms.mode.value,
             "rounding": ROUNDING,
+            "cdns": [
+                {
+                    "cdn": value.cdn,
+                    "baseline_cost": value.baseline_cost.to_dict(),
+                    "delivered_cost": value.delivered_cost.to_dict(),
+                    "saved": value.saved.to_dict(),
+                }
+                for value in values
+            ],
             "baseline_cost": baseline_cost.to_dict(),
             "delivered_cost": delivered_cost.to_dict(),
             "saved": valuation.to_dict(),
@@ -109,8 +146,11 @@ def draw_up(
             "percent": terms.to_dict()["share_percent"],
             "rounding": ROUNDING,
             "amount": share.to_dict(),
+            "corrections": {"minor": corrected, "currency": terms.currency},
+            "due": {"minor": share.minor + corrected, "currency": terms.currency},
             "reason": reason,
         },
+        "corrections": list(corrections),
         "exceptions": exceptions,
         "completeness": {
             "installations": len(usage.proofs),
@@ -131,6 +171,105 @@ def draw_up(
         },
         "signatures": {"vendor": None, "customer": None},
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Drawn:
+    """The sample of a month, and the seed that it follows from."""
+
+    seed: bytes
+    ledger_root: str
+    sample: Sample
+
+
+def _sample(usage: Usage, terms: Terms, period: Period) -> _Drawn | None:
+    if terms.method is not Method.SAMPLED:
+        return None
+    # The chain's hash at the last delivery: fixed before anything could be measured for it, and it covers all before.
+    root = merkle_root([usage.delivery_heads[name] for name in sorted(usage.delivery_heads)])
+    contract_hash = hashlib.sha256(canonical_json(terms.to_dict())).hexdigest()
+    seed = sample_seed(contract_hash=contract_hash, period=str(period), ledger_root=root)
+    population = {rendition: entry.bytes_delivered for rendition, entry in usage.delivered.items()}
+    return _Drawn(seed=seed, ledger_root=root, sample=draw(population, seed, tail_count=terms.tail_count))
+
+
+def _sample_section(drawn: _Drawn) -> dict[str, Any]:
+    sample = drawn.sample
+    return {
+        "seed": drawn.seed.hex(),
+        "ledger_root": drawn.ledger_root,
+        "certainty": list(sample.certainty),
+        "certainty_bytes": sample.certainty_bytes,
+        "tail": list(sample.tail),
+        "tail_population": sample.tail_population,
+        "tail_bytes": sample.tail_bytes,
+    }
+
+
+def _estimate(usage: Usage, lines: list[dict[str, Any]], drawn: _Drawn | None, terms: Terms) -> Estimate:
+    saved = {line["rendition"]: line["saved_bytes"] for line in lines}
+
+    def measured(renditions: Iterable[str]) -> list[Measured]:
+        # What was drawn and could not be measured saves nothing; it stands among the exceptions.
+        return [
+            Measured(delivered_bytes=usage.delivered[name].bytes_delivered, saved_bytes=saved.get(name, 0))
+            for name in renditions
+        ]
+
+    if drawn is None:
+        return census(measured(saved), noise_ppm=terms.noise_ppm)
+    sample = drawn.sample
+    return sampled(
+        measured(sample.certainty), measured(sample.tail), tail_bytes=sample.tail_bytes, noise_ppm=terms.noise_ppm
+    )
+
+
+def _values(terms: Terms, months: list[CdnMonth]) -> tuple[CdnValue, ...]:
+    match terms.mode:
+        case Mode.AVOIDED_COST:
+            tariffs = {month.cdn: terms.tariff_of(month.cdn) for month in months}
+            return avoided_cost(months, tariffs, currency=terms.currency)
+        case Mode.REFERENCE_PRICE:
+            return reference_price(months, terms.reference_prices, currency=terms.currency)
+        case Mode.EFFECTIVE_PRICE:
+            # A CDN whose invoice is not among the terms has no price, so nothing was saved there.
+            invoiced = {month.cdn: terms.invoiced_minor.get(month.cdn, 0) for month in months}
+            paid = {cdn: Money(minor=minor, currency=terms.currency) for cdn, minor in invoiced.items()}
+            return effective_price(months, paid)
+
+
+def _cells(usage: Usage) -> dict[Cell, int]:
+    cells: dict[Cell, int] = {}
+    for entry in usage.delivered.values():
+        for cell, volume in entry.cells.items():
+            cells[cell] = cells.get(cell, 0) + volume
+    return cells
+
+
+def _baseline_cells(
+    usage: Usage, lines: list[dict[str, Any]], drawn: _Drawn | None, cells: dict[Cell, int], saved: int
+) -> dict[Cell, int]:
+    """Where the baseline's bytes would have been delivered; they exceed *cells* by *saved* in all."""
+    baseline, placed = dict(cells), 0
+    counting = None if drawn is None else {*drawn.sample.certainty, *drawn.sample.tail}
+    for line in lines:
+        if counting is None or line["rendition"] in counting:
+            for cell, part in allot(line["saved_bytes"], usage.delivered[line["rendition"]].cells).items():
+                baseline[cell] += part
+            placed += line["saved_bytes"]
+    for cell, part in allot(saved - placed, cells).items():
+        baseline[cell] += part
+    if any(volume < 0 for volume in baseline.values()):  # A small cell bears no more than its own share of the whole.
+        parts = allot(saved, cells)
+        baseline = {cell: max(0, volume + parts[cell]) for cell, volume in cells.items()}
+    return baseline
+
+
+def _regions(cells: Mapping[Cell, int]) -> list[dict[str, Any]]:
+    volumes: dict[tuple[str, str], int] = {}
+    for (cdn, region, _), volume in cells.items():
+        volumes[cdn, region] = volumes.get((cdn, region), 0) + volume
+    return [{"cdn": cdn, "region": region, "bytes": volume} for (cdn, region), volume in sorted(volumes.items())]
 
 
 def statement_hash(statement: Mapping[str, Any]) -> str:

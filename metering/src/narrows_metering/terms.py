@@ -8,16 +8,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, Self
 
+from narrows_metering.cdn_tariff import ANY_REGION, CdnTariff, PercentileTariff, VolumeTariff
 from narrows_metering.errors import StatementUnreadable
+from narrows_metering.estimator import MILLION, Method
 from narrows_metering.money import exponent
+from narrows_metering.sampling import TAIL_COUNT
 from narrows_metering.tariff import Tariff, Tier
+from narrows_metering.valuation import Mode
 
 SHARE_DECIMALS_MAX: Final = 6
+CDNS_MAX: Final = 32
+TAIL_COUNT_MAX: Final = 100_000
+
+_TERMS: Final = (
+    "contract_id customer_id baseline_id metric share_percent currency tariff cdn_tariffs mode reference_prices "
+    "invoiced_minor method noise_ppm tail_count"
+)
 
 _DECIMAL = re.compile(r"(0|[1-9][0-9]{0,11})(\.[0-9]{0,11}[1-9])?")
 _MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
@@ -33,7 +44,14 @@ class Terms:
     metric: str  # What equal quality means: "ms_ssim", "psnr".
     share_percent: Decimal  # Our part of the money saved, 0 to 100.
     currency: str
-    tariff: Tariff
+    tariff: Tariff  # Of every CDN that has none of its own.
+    cdn_tariffs: tuple[CdnTariff, ...] = ()
+    mode: Mode = Mode.AVOIDED_COST
+    reference_prices: Mapping[str, Decimal] = field(default_factory=dict)  # Per GB, by region.
+    invoiced_minor: Mapping[str, int] = field(default_factory=dict)  # By CDN: its invoice of the month.
+    method: Method = Method.CENSUS
+    noise_ppm: int = 0  # One standard deviation of a measured baseline; above 0 the lower bound is billed.
+    tail_count: int = TAIL_COUNT  # How many assets beyond the certainty stratum are drawn.
 
     def __post_init__(self) -> None:
         for name in ("contract_id", "customer_id", "baseline_id", "metric"):
@@ -45,6 +63,19 @@ class Terms:
         if share != round(share, SHARE_DECIMALS_MAX):
             raise ValueError(f"share_percent: more than {SHARE_DECIMALS_MAX} decimals")
         exponent(self.currency)
+        if not 0 <= self.noise_ppm < MILLION or not 2 <= self.tail_count <= TAIL_COUNT_MAX:
+            raise ValueError(f"noise_ppm or tail_count: not from 0 to 10^6, or not from 2 to {TAIL_COUNT_MAX}")
+        if self.method not in (Method.SAMPLED, Method.CENSUS):
+            raise ValueError("method: records alone prove m2_sampled and m3_census")
+        if self.mode is Mode.REFERENCE_PRICE and ANY_REGION not in self.reference_prices:
+            raise ValueError(f"reference_prices: none for {ANY_REGION}")
+        if len(self.cdn_tariffs) > CDNS_MAX or len({one.cdn for one in self.cdn_tariffs}) != len(self.cdn_tariffs):
+            raise ValueError(f"cdn_tariffs: at most {CDNS_MAX}, one per CDN")
+
+    def tariff_of(self, cdn: str) -> CdnTariff:
+        """The tariff of *cdn*."""
+        own = next((one for one in self.cdn_tariffs if one.cdn == cdn), None)
+        return own or VolumeTariff(cdn=cdn, regions={ANY_REGION: self.tariff})
 
     def to_dict(self) -> dict[str, Any]:
         """The terms as they stand in a statement; equal terms give equal text."""
@@ -55,26 +86,24 @@ class Terms:
             "metric": self.metric,
             "share_percent": decimal_to_text(self.share_percent),
             "currency": self.currency,
-            "tariff": {
-                "tariff_id": self.tariff.tariff_id,
-                "tiers": [
-                    {"up_to_bytes": tier.up_to_bytes, "price_per_gb": decimal_to_text(tier.price_per_gb)}
-                    for tier in self.tariff.tiers
-                ],
-            },
+            "tariff": _tariff_to_dict(self.tariff),
+            "cdn_tariffs": [_cdn_tariff_to_dict(one) for one in self.cdn_tariffs],
+            "mode": self.mode.value,
+            "reference_prices": {name: decimal_to_text(price) for name, price in self.reference_prices.items()},
+            "invoiced_minor": dict(self.invoiced_minor),
+            "method": self.method.value,
+            "noise_ppm": self.noise_ppm,
+            "tail_count": self.tail_count,
         }
 
     @classmethod
     def from_dict(cls, document: object) -> Self:
         """Read `to_dict`'s result. Raises StatementUnreadable naming what is wrong."""
         try:
-            members = _members(
-                document, "contract_id customer_id baseline_id metric share_percent currency tariff", "contract"
-            )
-            tariff = _members(members["tariff"], "tariff_id tiers", "contract.tariff")
-            if not isinstance(tariff["tiers"], list):
-                raise ValueError("contract.tariff.tiers: not a list")
-            tiers = [_members(tier, "up_to_bytes price_per_gb", "contract.tariff.tiers") for tier in tariff["tiers"]]
+            members = _members(document, _TERMS, "contract")
+            amounts = _object(members, "invoiced_minor")
+            if not isinstance(members["cdn_tariffs"], list):
+                raise ValueError("contract.cdn_tariffs: not a list")
             return cls(
                 contract_id=_text(members, "contract_id"),
                 customer_id=_text(members, "customer_id"),
@@ -82,13 +111,16 @@ class Terms:
                 metric=_text(members, "metric"),
                 share_percent=decimal_from_text(members["share_percent"]),
                 currency=_text(members, "currency"),
-                tariff=Tariff(
-                    tariff_id=_text(tariff, "tariff_id"),
-                    tiers=tuple(
-                        Tier(up_to_bytes=_limit(tier), price_per_gb=decimal_from_text(tier["price_per_gb"]))
-                        for tier in tiers
-                    ),
-                ),
+                tariff=_tariff_from_dict(members["tariff"]),
+                cdn_tariffs=tuple(_cdn_tariff_from_dict(one) for one in members["cdn_tariffs"]),
+                mode=Mode(_text(members, "mode")),
+                reference_prices={
+                    name: decimal_from_text(price) for name, price in _object(members, "reference_prices").items()
+                },
+                invoiced_minor={name: _count(amounts, name) for name in amounts},
+                method=Method(_text(members, "method")),
+                noise_ppm=_count(members, "noise_ppm"),
+                tail_count=_count(members, "tail_count"),
             )
         except ValueError as error:
             raise StatementUnreadable(str(error)) from None
@@ -140,6 +172,70 @@ def decimal_from_text(text: object) -> Decimal:
     if not isinstance(text, str) or not _DECIMAL.fullmatch(text):
         raise ValueError("not a decimal in its one spelling")
     return Decimal(text)
+
+
+def _tariff_to_dict(tariff: Tariff) -> dict[str, Any]:
+    return {
+        "tariff_id": tariff.tariff_id,
+        "tiers": [
+            {"up_to_bytes": tier.up_to_bytes, "price_per_gb": decimal_to_text(tier.price_per_gb)}
+            for tier in tariff.tiers
+        ],
+    }
+
+
+def _tariff_from_dict(document: object) -> Tariff:
+    members = _members(document, "tariff_id tiers", "tariff")
+    if not isinstance(members["tiers"], list):
+        raise ValueError("tariff.tiers: not a list")
+    tiers = [_members(tier, "up_to_bytes price_per_gb", "tariff.tiers") for tier in members["tiers"]]
+    return Tariff(
+        tariff_id=_text(members, "tariff_id"),
+        tiers=tuple(
+            Tier(up_to_bytes=_limit(tier), price_per_gb=decimal_from_text(tier["price_per_gb"])) for tier in tiers
+        ),
+    )
+
+
+def _cdn_tariff_to_dict(tariff: CdnTariff) -> dict[str, Any]:
+    if isinstance(tariff, VolumeTariff):
+        regions = {name: _tariff_to_dict(region) for name, region in sorted(tariff.regions.items())}
+        return {"cdn": tariff.cdn, "regions": regions, "commit": decimal_to_text(tariff.commit)}
+    names = ("price_per_mbps", "overage_per_mbps", "commit_mbps")
+    return {"cdn": tariff.cdn, **{name: decimal_to_text(getattr(tariff, name)) for name in names}}
+
+
+def _cdn_tariff_from_dict(document: object) -> CdnTariff:
+    if isinstance(document, dict) and "regions" in document:
+        members = _members(document, "cdn regions commit", "cdn_tariffs")
+        if not isinstance(members["regions"], dict):
+            raise ValueError("cdn_tariffs.regions: not an object")
+        return VolumeTariff(
+            cdn=_text(members, "cdn"),
+            regions={name: _tariff_from_dict(region) for name, region in members["regions"].items()},
+            commit=decimal_from_text(members["commit"]),
+        )
+    members = _members(document, "cdn price_per_mbps overage_per_mbps commit_mbps", "cdn_tariffs")
+    return PercentileTariff(
+        cdn=_text(members, "cdn"),
+        price_per_mbps=decimal_from_text(members["price_per_mbps"]),
+        overage_per_mbps=decimal_from_text(members["overage_per_mbps"]),
+        commit_mbps=decimal_from_text(members["commit_mbps"]),
+    )
+
+
+def _object(members: Mapping[str, Any], name: str) -> dict[str, Any]:
+    value = members[name]
+    if not isinstance(value, dict):
+        raise ValueError(f"{name}: not an object")
+    return value
+
+
+def _count(members: Mapping[str, Any], name: str) -> int:
+    value = members[name]
+    if type(value) is not int:
+        raise ValueError(f"{name}: not an integer")
+    return value
 
 
 def _members(document: object, names: str, where: str) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from narrows_metering.cdn_tariff import SLOT_SECONDS, PercentileTariff
 from narrows_metering.chain import Head, MerkleTree, follow_chain, head_before
 from narrows_metering.descent import Descent
 from narrows_metering.errors import ChainBroken
@@ -28,6 +29,10 @@ from narrows_metering.terms import Period, Terms
 
 # Rendition, window start and end, region, source, source digest: what an import adds once, however often it is run.
 _Import = tuple[str, datetime, datetime, str, str, str]
+
+
+# CDN, region, and five-minute slot of the month where the CDN's tariff asks for it and the delivery tells it.
+Cell = tuple[str, str, int | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -65,13 +70,16 @@ class Delivered:
     bytes_delivered: int = 0
     requests: int = 0
     deliveries: int = 0
+    cells: dict[Cell, int] = field(default_factory=dict)  # Bytes.
     first: Source | None = None
 
-    def add(self, delivery: Delivery, source: Source) -> None:
+    def add(self, delivery: Delivery, source: Source, slot: int | None) -> None:
         """Count one more delivery."""
         self.bytes_delivered += delivery.bytes_delivered
         self.requests += delivery.requests
         self.deliveries += 1
+        cell = (delivery.cdn, delivery.region, slot)
+        self.cells[cell] = self.cells.get(cell, 0) + delivery.bytes_delivered
         self.first = self.first or source
 
 
@@ -80,6 +88,7 @@ class Usage:
     """Everything that the records say about one contract and period."""
 
     proofs: list[Proof] = field(default_factory=list)
+    delivery_heads: dict[str, str] = field(default_factory=dict)  # By installation: its last delivery in the period.
     gaps: list[Source] = field(default_factory=list)  # Declared by the installations in the period.
     production: dict[str, set[str]] = field(default_factory=dict)  # Rendition → assets, under paid licenses.
     development: set[str] = field(default_factory=set)  # Renditions.
@@ -170,7 +179,8 @@ def _take(usage: Usage, record: Record, source: Source, terms: Terms, period: Pe
             fact = read_delivery(record.payload)
             if isinstance(fact, Delivery) and fact.window_start in period:
                 counted = usage.repeated if told.again(fact) else usage.delivered
-                counted.setdefault(fact.rendition, Delivered()).add(fact, source)
+                counted.setdefault(fact.rendition, Delivered()).add(fact, source, _slot(fact, terms, period))
+                usage.delivery_heads[source.installation_id] = record.hash
         case Kind.GAP:
             if record.time in period:
                 usage.gaps.append(source)
@@ -179,6 +189,14 @@ def _take(usage: Usage, record: Record, source: Source, terms: Terms, period: Pe
             return
     if isinstance(fact, Unreadable) and record.time in period:
         usage.unreadable.setdefault((str(record.kind), fact.member), []).append(source)
+
+
+def _slot(delivery: Delivery, terms: Terms, period: Period) -> int | None:
+    if not terms.cdn_tariffs or not isinstance(terms.tariff_of(delivery.cdn), PercentileTariff):
+        return None
+    if (delivery.window_end - delivery.window_start).total_seconds() > SLOT_SECONDS:
+        return None
+    return int((delivery.window_start - period.start).total_seconds()) // SLOT_SECONDS
 
 
 def _keep_latest(kept: dict[tuple[str, str], LatestEvidence], found: LatestEvidence) -> None:

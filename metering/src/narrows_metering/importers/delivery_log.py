@@ -181,7 +181,8 @@ def _add_up(
         table.executemany("INSERT INTO rendition VALUES (?, ?)", [list(pair) for pair in sorted(renditions.items())])
     table.execute(
         "CREATE VIEW once AS SELECT * FROM delivery WHERE id IS NULL UNION ALL "
-        "(SELECT * FROM delivery WHERE id IS NOT NULL QUALIFY row_number() OVER (PARTITION BY id, stem, seconds, volume ORDER BY file, number) = 1)"
+        "(SELECT * FROM delivery WHERE id IS NOT NULL QUALIFY row_number() OVER "
+        "(PARTITION BY id, stem, seconds, volume ORDER BY file, number) = 1)"
     )
     delivering = "verb = 'GET' AND code IN ('200', '206')"
     totals: dict[tuple[int, str, int, str], list[int]] = {}
