@@ -18,6 +18,7 @@ from narrows_server.invoices.models import Invoice
 from narrows_server.statements import repository, service
 from narrows_server.statements.figures import read_figures
 from narrows_server.statements.models import Outcome
+from narrows_server.statements.pdf import render
 from narrows_server.statements.service import Result
 from narrows_server.terminal import (
     EXIT_ATTENTION,
@@ -118,10 +119,11 @@ def list_statements(home: Home = None, as_json: AsJson = False) -> None:
 def show_statement(
     statement_id: Annotated[str, typer.Argument(metavar="ID")],
     out: Annotated[Path | None, typer.Option(help="Where to write it; the screen if left out.")] = None,
+    pdf: Annotated[Path | None, typer.Option(help="Where to write it for people, with the JSON inside.")] = None,
     home: Home = None,
 ) -> None:
     """
-    Write a statement as the JSON document that customers recompute, signed with our key.
+    Write a statement as the JSON document that customers recompute, signed with our key; or as PDF.
 
     [dim]narrows-server statement show con_7mbd….2026-11 --out statement.json[/]
     """
@@ -129,6 +131,11 @@ def show_statement(
         statement = service.require_statement(session, statement_id)
         document = endorse(json.loads(statement.document), Signer.VENDOR, office.keyring.receipt)
     text = canonical_json(document)
+    if pdf is not None:
+        write_file(pdf, render(document, statement_id))
+        say(f"wrote {quoted(pdf)}")
+    if out is None and pdf is not None:
+        return
     if out is None:
         typer.echo(text.decode())
         return
