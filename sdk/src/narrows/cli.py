@@ -1,5 +1,5 @@
 """
-The command line: `narrows encode | decode | info | evidence | license … | usage …`.
+The command line: `narrows encode | decode | info | evidence | license … | usage … | savings …`.
 
 Exit codes: 0 done, 1 refused or failed (the reason is on standard error), 2 wrong usage.
 """
@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from narrows import cli_license, cli_usage
+from narrows import cli_license, cli_savings, cli_usage
 from narrows.options import CRF_DEFAULT, CRF_MAX, KEYINT_DEFAULT, Preset, Tune
 from narrows.terminal import Json, LicensePath, err, out, progress_bar, reports_errors, show
 from narrows.version import VERSION
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_license.app, name="license")
 app.add_typer(cli_usage.app, name="usage")
+app.add_typer(cli_savings.app, name="savings")
 
 
 def _version(wanted: bool) -> None:
