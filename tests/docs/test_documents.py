@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from narrows.picture import Picture
 from narrows.video import to_frame
 from narrows_licensing.development import development_license_file
+from narrows_metering.cdn_tariff import VolumeTariff
 from narrows_metering.money import cost
+from narrows_metering.record import Kind
 from narrows_metering.savings import saved_bytes
+from narrows_metering.statement import draw_up
 from narrows_metering.tariff import Tariff, Tier
+from narrows_metering.testing import (
+    NOVEMBER,
+    a_delivery,
+    an_encode,
+    an_evidence,
+    an_installation_id,
+    some_records,
+    some_terms,
+)
 
 from ..sdk.builders import a_clip, a_picture
 
@@ -53,6 +68,41 @@ def test_the_worked_example_of_the_savings_is_what_the_code_computes() -> None:
     assert saved == 10 * GB
     assert (value.minor, value.share(Decimal(20)).minor) == (85, 17)
     assert saved_bytes(40 * GB, ours=1_000_000, baseline=800_000) == -8 * GB
+
+
+def the_examples() -> list[dict[str, Any]]:
+    """The worked examples of the document."""
+    text = (ROOT / "docs/explanation/how-savings-are-measured.md").read_text()
+    (block,) = re.findall(r"```json\n(.*?)```", text, re.S)
+    examples: list[dict[str, Any]] = json.loads(block)
+    return examples
+
+
+@pytest.mark.parametrize("example", the_examples(), ids=lambda example: str(example["says"]))
+def test_a_statement_over_a_worked_example_says_what_the_document_says(example: dict[str, Any]) -> None:
+    regions = {
+        region: Tariff(
+            tariff_id=region,
+            tiers=tuple(Tier(up_to_bytes=top and top * GB, price_per_gb=Decimal(price)) for top, price in tiers),
+        )
+        for region, tiers in example["tiers"].items()
+    }
+    tariff = VolumeTariff(cdn="cdn", regions=regions, commit=Decimal(example.get("commit", "0")))
+    entries: list[tuple[Kind, dict[str, Any]]] = [
+        (Kind.ENCODE, an_encode()),
+        (Kind.EVIDENCE, an_evidence(ours=example["ours"], baseline=example["baseline"])),
+    ]
+    for region, volume in example["delivered_gb"].items():
+        entries.append((Kind.DELIVERY, {**a_delivery(delivered=volume * GB), "cdn": "cdn", "region": region}))
+    statement = draw_up(
+        replace(some_terms(share_percent=example["share"]), cdn_tariffs=(tariff,)),
+        period=NOVEMBER,
+        records_by_installation={an_installation_id(): some_records(entries)},
+        drawn_up_at=datetime(2026, 12, 4, tzinfo=UTC),
+    )
+    assert statement["result"]["saved_bytes"] == example["saved_gb"] * GB
+    assert statement["valuation"]["saved"]["minor"] == example["saved"]
+    assert statement["share"]["due"]["minor"] == example["due"]
 
 
 def test_the_readme_opens_with_one_sentence_and_a_session_with_a_refusal() -> None:
