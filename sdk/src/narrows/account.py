@@ -12,6 +12,7 @@ from narrows_metering.record import Kind
 from narrows.background import report_soon
 from narrows.baseline import Baseline, Comparison, compare, evidence_payload
 from narrows.errors import UsageError
+from narrows.quality import Metric
 from narrows.settings import Settings
 from narrows.usage import open_meter
 
@@ -29,13 +30,14 @@ def record_evidence(
     coded: Path,
     wanted: tuple[Baseline, ...],
     *,
+    metrics: tuple[Metric, ...] = (Metric.MS_SSIM, Metric.PSNR),
     settings: Settings | None = None,
     on_step: Callable[[str], None] | None = None,
 ) -> Comparison:
     """Compare *coded* with *wanted* and write one record of evidence per baseline and metric."""
     settings = settings or Settings.read()
     with open_meter(settings) as meter:
-        comparison = compare(source, coded, baselines=wanted, on_step=on_step)
+        comparison = compare(source, coded, baselines=wanted, metrics=metrics, on_step=on_step)
         now = datetime.now(UTC)
         entries = [
             Entry(kind=Kind.EVIDENCE, payload=evidence_payload(meter, comparison, item), time=now)

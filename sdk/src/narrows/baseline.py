@@ -107,7 +107,7 @@ def compare(
     header, count = opened.configuration.header, opened.configuration.frame_count
     scored = _scored_frames(count, header.width * header.height)
     decoder, asset, ours = Decoder(), hashlib.sha256(), hashlib.sha256()
-    meter = QualityMeter(header.width, header.height)
+    meter = QualityMeter(header.width, header.height, metrics)
     payload = frames = shown = 0
     kept: dict[int, Picture] = {}
     packets = opened.packets()
@@ -132,10 +132,12 @@ def compare(
                 shown += 1
     if frames != count or next(packets, None) is not None:
         raise VideoError(f"{source} has {frames} frames and {coded} has {count}; is it the source?")
+    scores = {metric: meter.score(metric) for metric in metrics}
+    meter.close()
     evidence: list[Evidence] = []
     for baseline in baselines:
-        ladder = _Ladder(source, baseline, rate, kept, tell)
-        evidence += [_evidence(ladder, metric, payload, meter.score(metric)) for metric in metrics]
+        ladder = _Ladder(source, baseline, rate, kept, tell, metrics)
+        evidence += [_evidence(ladder, metric, payload, scores[metric]) for metric in metrics]
     psnr = meter.decibels(Metric.PSNR)
     assert psnr is not None
     return Comparison(
@@ -174,7 +176,7 @@ def _scored_frames(count: int, pixels: int) -> frozenset[int]:
 
 def _evidence(ladder: _Ladder, metric: Metric, payload: int, score: int | None) -> Evidence:
     points: tuple[QualityPoint, ...] = ()
-    found: int | Unmatched | str = "metric_needs_larger_pictures"
+    found: int | Unmatched | str = "no_libvmaf" if metric is Metric.VMAF_NEG else "metric_needs_larger_pictures"
     if score is not None:
         points = ladder.points_around(metric, score)
         found = bytes_at_equal_quality(points, score)
@@ -203,8 +205,15 @@ class _Ladder:
     """The baseline's encodes, made where they are needed and shared by the metrics."""
 
     def __init__(
-        self, source: Path, baseline: Baseline, rate: Fraction, kept: dict[int, Picture], tell: Callable[[str], None]
+        self,
+        source: Path,
+        baseline: Baseline,
+        rate: Fraction,
+        kept: dict[int, Picture],
+        tell: Callable[[str], None],
+        metrics: tuple[Metric, ...],
     ) -> None:
+        self._metrics = metrics
         self.baseline = baseline
         self._source, self._rate, self._kept, self._tell = source, rate, kept, tell
         self._rungs: dict[int, _Rung] = {}
@@ -241,19 +250,26 @@ class _Ladder:
     def _rung(self, crf: int) -> _Rung:
         if crf not in self._rungs:
             self._tell(f"{self.baseline} at crf {crf}")
-            self._rungs[crf] = _Rung(*measure_rung(self._source, self.baseline, crf, self._rate, self._kept))
+            self._rungs[crf] = _Rung(
+                *measure_rung(self._source, self.baseline, crf, self._rate, self._kept, self._metrics)
+            )
         return self._rungs[crf]
 
 
 def measure_rung(
-    source: Path, baseline: Baseline, crf: int, rate: Fraction, scored: Mapping[int, Picture]
+    source: Path,
+    baseline: Baseline,
+    crf: int,
+    rate: Fraction,
+    scored: Mapping[int, Picture],
+    metrics: tuple[Metric, ...] = (Metric.MS_SSIM, Metric.PSNR),
 ) -> tuple[int, dict[Metric, int | None]]:
     """
     Encode *source* with *baseline* and decode it again: payload bytes of the whole clip, and the scores in 10⁻⁶ dB over
     the frames *scored*, source pictures by frame number. Raises VideoError when the encoder is missing or fails.
     """
     first = next(iter(scored.values()))
-    meter = QualityMeter(first.width, first.height)
+    meter = QualityMeter(first.width, first.height, metrics)
     payload = index = 0
     try:
         encoder = _open_encoder(baseline, crf, first, rate)
@@ -267,7 +283,9 @@ def measure_rung(
                 index += 1
     except av.error.FFmpegError as error:
         raise VideoError(f"the baseline {baseline} failed: {error}") from error
-    return payload, {metric: meter.score(metric) for metric in Metric}
+    scores = {metric: meter.score(metric) for metric in metrics}
+    meter.close()
+    return payload, scores
 
 
 def _open_encoder(baseline: Baseline, crf: int, picture: Picture, rate: Fraction) -> av.VideoCodecContext:

@@ -125,10 +125,13 @@ def evidence(
     Example: narrows evidence talk.mp4 talk.mkv --baseline libx265-medium
     """
     from narrows import account
+    from narrows.quality import available_metrics
 
     known = account.baselines(baseline)
     with err.status("measuring …") as status:
-        comparison = account.record_evidence(source, coded, known, on_step=lambda step: status.update(f"{step} …"))
+        comparison = account.record_evidence(
+            source, coded, known, metrics=available_metrics(), on_step=lambda step: status.update(f"{step} …")
+        )
     if as_json:
         show(comparison, as_json=True)
         return

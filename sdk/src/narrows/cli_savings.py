@@ -31,10 +31,13 @@ def measure(
     Example: narrows savings measure talk.mp4 talk.mkv --out talk.evidence.json
     """
     from narrows import account, reproduction
+    from narrows.quality import available_metrics
 
     known = account.baselines(baseline)
     with err.status("measuring …") as status:
-        document = reproduction.measure(source, coded, known, on_step=lambda step: status.update(f"{step} …"))
+        document = reproduction.measure(
+            source, coded, known, metrics=available_metrics(), on_step=lambda step: status.update(f"{step} …")
+        )
     try:
         evidence.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
     except OSError as error:

@@ -1,13 +1,14 @@
 """
-How good a decoded picture is: PSNR and MS-SSIM.
+How good a decoded picture is: PSNR, MS-SSIM and, where there is a libvmaf, VMAF NEG.
 
 MS-SSIM (Wang et al., 2003) is computed on luma and given in dB, −10·log₁₀(1 − MS-SSIM). Scores that go into the ledger
-are integers in 10⁻⁶ dB.
+are integers in 10⁻⁶ dB, for VMAF in 10⁻⁶ of its points.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from enum import StrEnum
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 from pytorch_msssim import ms_ssim
 
 from narrows.picture import Picture, Plane
+from narrows.vmaf import VmafMeter, find_ffmpeg
 
 PSNR_MAX = 100.0
 """What identical pictures are given."""
@@ -27,10 +29,16 @@ class Metric(StrEnum):
 
     MS_SSIM = "ms_ssim"
     PSNR = "psnr"
+    VMAF_NEG = "vmaf_neg_v0.6.1"
 
     def accepts(self, width: int, height: int) -> bool:
         """MS-SSIM needs five scales of an 11×11 window."""
-        return self is Metric.PSNR or min(width, height) >= MS_SSIM_SIDE_MIN
+        return self is not Metric.MS_SSIM or min(width, height) >= MS_SSIM_SIDE_MIN
+
+
+def available_metrics() -> tuple[Metric, ...]:
+    """MS-SSIM and PSNR always; VMAF NEG where there is an ffmpeg with libvmaf."""
+    return (Metric.MS_SSIM, Metric.PSNR, *([Metric.VMAF_NEG] if find_ffmpeg() else []))
 
 
 def _plane_psnr(one: Plane, other: Plane) -> float:
@@ -61,9 +69,11 @@ def to_decibels(index: float) -> float:
 
 
 class QualityMeter:
-    """Averages the quality of the frames shown to it."""
+    """Averages the quality of the frames shown to it. VMAF costs a process and is measured if *metrics* asks for it."""
 
-    def __init__(self, width: int, height: int) -> None:
+    def __init__(self, width: int, height: int, metrics: Collection[Metric] = ()) -> None:
+        ffmpeg = find_ffmpeg() if Metric.VMAF_NEG in metrics else None
+        self._vmaf = None if ffmpeg is None else VmafMeter(ffmpeg, width, height)
         self._measures_ms_ssim = Metric.MS_SSIM.accepts(width, height)
         self._psnr: list[float] = []
         self._ms_ssim: list[float] = []
@@ -72,14 +82,25 @@ class QualityMeter:
         self._psnr.append(psnr(source, decoded))
         if self._measures_ms_ssim:
             self._ms_ssim.append(ms_ssim_index(source, decoded))
+        if self._vmaf is not None:
+            self._vmaf.add(source, decoded)
+
+    def close(self) -> None:
+        """Remove what was kept for VMAF."""
+        if self._vmaf is not None:
+            self._vmaf.close()
 
     def decibels(self, metric: Metric) -> float | None:
         """The mean over frames in dB; None where the metric can't be computed."""
+        if metric is Metric.VMAF_NEG:
+            return None  # It has no decibels.
         if metric is Metric.PSNR:
             return float(np.mean(self._psnr))
         return to_decibels(float(np.mean(self._ms_ssim))) if self._ms_ssim else None
 
     def score(self, metric: Metric) -> int | None:
-        """`decibels` as the ledger keeps it."""
+        """The mean as the ledger keeps it; None where the metric can't be computed."""
+        if metric is Metric.VMAF_NEG:
+            return None if self._vmaf is None else self._vmaf.score()
         decibels = self.decibels(metric)
         return None if decibels is None else round(decibels * MICRO)

@@ -34,10 +34,15 @@ class Reproduced:
 
 
 def measure(
-    source: Path, coded: Path, baselines: tuple[Baseline, ...], *, on_step: Callable[[str], None] | None = None
+    source: Path,
+    coded: Path,
+    baselines: tuple[Baseline, ...],
+    *,
+    metrics: tuple[Metric, ...] = (Metric.MS_SSIM, Metric.PSNR),
+    on_step: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """The evidence on *coded* as a document of integers and text; nothing is recorded."""
-    comparison = compare(source, coded, baselines=baselines, on_step=on_step)
+    comparison = compare(source, coded, baselines=baselines, metrics=metrics, on_step=on_step)
     return {
         "format": FORMAT,
         "source": {"path": str(source), "sha256": _digest(source)},
@@ -65,15 +70,14 @@ def reproduce(
         named = [Path(stated[name]["path"]) for name in ("source", "coded")]
         digests = [stated[name]["sha256"] for name in ("source", "coded")]
         baselines = tuple(dict.fromkeys(Baseline(item["baseline"]) for item in stated["evidence"]))
-        for item in stated["evidence"]:
-            Metric(item["metric"])
+        metrics = tuple(dict.fromkeys(Metric(item["metric"]) for item in stated["evidence"]))
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{path}: not evidence: {error}") from error
     files = [source or named[0], coded or named[1]]
     for file, digest in zip(files, digests, strict=True):
         if _digest(file) != digest:
             raise UsageError(f"{file} is not the file that was measured: its SHA-256 differs")
-    again = measure(files[0], files[1], baselines, on_step=on_step)
+    again = measure(files[0], files[1], baselines, metrics=metrics, on_step=on_step)
     compared, difference = _first_difference(stated["evidence"], again["evidence"])
     return Reproduced(values_compared=compared, difference=difference, same_tools=stated.get("tools") == again["tools"])
 
