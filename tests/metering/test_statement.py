@@ -178,6 +178,17 @@ class TestWhatCounts:
         assert statement["result"]["baseline_bytes"] == 800 * GB
         assert statement["share"]["reason"] == NoShare.NO_EVIDENCE
 
+    @pytest.mark.parametrize(
+        ("at_equal_psnr", "counts"), [(None, False), (1_000_000, True), (909_100, True), (900_000, False)]
+    )
+    def test_a_metric_that_psnr_contradicts_saves_nothing(self, at_equal_psnr: int | None, counts: bool) -> None:
+        terms = replace(some_terms(), psnr_tolerance_percent=10)
+        psnr: list[Entry] = (
+            [(Kind.EVIDENCE, an_evidence(baseline=at_equal_psnr, metric="psnr"))] if at_equal_psnr else []
+        )
+        statement = drawn_up([*FILM, *psnr], terms=terms)
+        assert exceptions(statement) == ([] if counts else [(Exclusion.METRICS_DISAGREE, 800 * GB)])
+
     def test_an_encode_under_a_paid_license_counts_beside_one_for_development(self) -> None:
         statement = drawn_up([(Kind.ENCODE, an_encode(development=True)), *FILM])
         assert statement["result"]["saved_bytes"] == 200 * GB

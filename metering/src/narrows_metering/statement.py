@@ -46,6 +46,7 @@ class Exclusion(StrEnum):
     SEVERAL_ASSETS = "several_assets"  # Encodes of different assets claim the same rendition.
     NO_EVIDENCE = "no_evidence"  # None for the contract's baseline and metric.
     INCONSISTENT_EVIDENCE = "inconsistent_evidence"  # The points do not give the baseline bytes that it states.
+    METRICS_DISAGREE = "metrics_disagree"  # Equal PSNR gives other bytes than equal metric, or none.
     DUPLICATE_DELIVERY = "duplicate_delivery"  # The same import again. Not even traffic.
     UNREADABLE_PAYLOAD = "unreadable_payload"  # `member` says where.
 
@@ -75,7 +76,7 @@ def draw_up(
     were altered, StatementImpossible beyond 9 PB.
     """
     usage = collect(records_by_installation, terms=terms, period=period)
-    lines, exceptions = _sort_out(usage)
+    lines, exceptions = _sort_out(usage, terms)
 
     delivered = sum(entry.bytes_delivered for entry in usage.delivered.values())
     counted = sum(line["delivered_bytes"] for line in lines)
@@ -277,11 +278,11 @@ def statement_hash(statement: Mapping[str, Any]) -> str:
     return hashlib.sha256(signed_bytes(statement)).hexdigest()
 
 
-def _sort_out(usage: Usage) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _sort_out(usage: Usage, terms: Terms) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The lines that save or lose bytes, and the exceptions, both in an order that only their content decides."""
     lines, exceptions = [], []
     for rendition, entry in sorted(usage.delivered.items()):
-        found = _usable_evidence(usage, rendition)
+        found = _usable_evidence(usage, rendition, terms)
         if isinstance(found, LatestEvidence):
             lines.append(_line(found, entry.bytes_delivered))
         else:
@@ -297,7 +298,7 @@ def _sort_out(usage: Usage) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]
     return lines, exceptions
 
 
-def _usable_evidence(usage: Usage, rendition: str) -> LatestEvidence | str:
+def _usable_evidence(usage: Usage, rendition: str, terms: Terms) -> LatestEvidence | str:
     """The evidence by which deliveries of *rendition* count, or the reason why they do not."""
     assets = usage.production.get(rendition, set())
     if not assets:
@@ -310,7 +311,21 @@ def _usable_evidence(usage: Usage, rendition: str) -> LatestEvidence | str:
         return Exclusion.NO_EVIDENCE
     if latest.evidence.status != MEASURED:
         return latest.evidence.status
-    return latest if _holds(latest.evidence) else Exclusion.INCONSISTENT_EVIDENCE
+    if not _holds(latest.evidence):
+        return Exclusion.INCONSISTENT_EVIDENCE
+    if terms.psnr_tolerance_percent is not None:
+        psnr = usage.psnr.get((asset, rendition))
+        if psnr is None or not _agrees(latest.evidence, psnr.evidence, terms.psnr_tolerance_percent):
+            return Exclusion.METRICS_DISAGREE
+    return latest
+
+
+def _agrees(evidence: Evidence, psnr: Evidence, tolerance_percent: int) -> bool:
+    """Whether the baseline needs about as much at equal PSNR. One metric alone may be flattered."""
+    ours, theirs = evidence.bytes_baseline, psnr.bytes_baseline
+    if ours is None or theirs is None or not _holds(psnr):
+        return False
+    return 100 * abs(ours - theirs) <= tolerance_percent * theirs
 
 
 def _holds(evidence: Evidence) -> bool:

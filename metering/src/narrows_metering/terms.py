@@ -23,11 +23,12 @@ from narrows_metering.valuation import Mode
 
 SHARE_DECIMALS_MAX: Final = 6
 CDNS_MAX: Final = 32
+PERCENT_MAX: Final = 1_000
 TAIL_COUNT_MAX: Final = 100_000
 
 _TERMS: Final = (
     "contract_id customer_id baseline_id metric share_percent currency tariff cdn_tariffs mode reference_prices "
-    "invoiced_minor method noise_ppm tail_count"
+    "invoiced_minor method noise_ppm psnr_tolerance_percent tail_count"
 )
 
 _DECIMAL = re.compile(r"(0|[1-9][0-9]{0,11})(\.[0-9]{0,11}[1-9])?")
@@ -51,6 +52,7 @@ class Terms:
     invoiced_minor: Mapping[str, int] = field(default_factory=dict)  # By CDN: its invoice of the month.
     method: Method = Method.CENSUS
     noise_ppm: int = 0  # One standard deviation of a measured baseline; above 0 the lower bound is billed.
+    psnr_tolerance_percent: int | None = None  # How far the baseline's bytes at equal PSNR may lie from the metric's.
     tail_count: int = TAIL_COUNT  # How many assets beyond the certainty stratum are drawn.
 
     def __post_init__(self) -> None:
@@ -63,6 +65,8 @@ class Terms:
         if share != round(share, SHARE_DECIMALS_MAX):
             raise ValueError(f"share_percent: more than {SHARE_DECIMALS_MAX} decimals")
         exponent(self.currency)
+        if self.psnr_tolerance_percent is not None and not 0 <= self.psnr_tolerance_percent <= PERCENT_MAX:
+            raise ValueError(f"psnr_tolerance_percent: neither null nor 0 to {PERCENT_MAX}")
         if not 0 <= self.noise_ppm < MILLION or not 2 <= self.tail_count <= TAIL_COUNT_MAX:
             raise ValueError(f"noise_ppm or tail_count: not from 0 to 10^6, or not from 2 to {TAIL_COUNT_MAX}")
         if self.method not in (Method.SAMPLED, Method.CENSUS):
@@ -93,6 +97,7 @@ class Terms:
             "invoiced_minor": dict(self.invoiced_minor),
             "method": self.method.value,
             "noise_ppm": self.noise_ppm,
+            "psnr_tolerance_percent": self.psnr_tolerance_percent,
             "tail_count": self.tail_count,
         }
 
@@ -120,6 +125,7 @@ class Terms:
                 invoiced_minor={name: _count(amounts, name) for name in amounts},
                 method=Method(_text(members, "method")),
                 noise_ppm=_count(members, "noise_ppm"),
+                psnr_tolerance_percent=_optional(members, "psnr_tolerance_percent"),
                 tail_count=_count(members, "tail_count"),
             )
         except ValueError as error:
@@ -222,6 +228,10 @@ def _cdn_tariff_from_dict(document: object) -> CdnTariff:
         overage_per_mbps=decimal_from_text(members["overage_per_mbps"]),
         commit_mbps=decimal_from_text(members["commit_mbps"]),
     )
+
+
+def _optional(members: Mapping[str, Any], name: str) -> int | None:
+    return None if members[name] is None else _count(members, name)
 
 
 def _object(members: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from narrows_metering.cdn_tariff import SLOT_SECONDS, PercentileTariff
 from narrows_metering.chain import Head, MerkleTree, follow_chain, head_before
@@ -26,6 +27,8 @@ from narrows_metering.payload import (
 )
 from narrows_metering.record import Kind, Record, genesis
 from narrows_metering.terms import Period, Terms
+
+PSNR: Final = "psnr"
 
 # Rendition, window start and end, region, source, source digest: what an import adds once, however often it is run.
 _Import = tuple[str, datetime, datetime, str, str, str]
@@ -93,6 +96,7 @@ class Usage:
     production: dict[str, set[str]] = field(default_factory=dict)  # Rendition → assets, under paid licenses.
     development: set[str] = field(default_factory=set)  # Renditions.
     evidence: dict[tuple[str, str], LatestEvidence] = field(default_factory=dict)  # By asset and rendition.
+    psnr: dict[tuple[str, str], LatestEvidence] = field(default_factory=dict)  # The same at equal PSNR.
     delivered: dict[str, Delivered] = field(default_factory=dict)  # By rendition.
     repeated: dict[str, Delivered] = field(default_factory=dict)  # Told before, hence not delivered again.
     unreadable: dict[tuple[str, str], list[Source]] = field(default_factory=dict)  # By kind and member.
@@ -173,8 +177,12 @@ def _take(usage: Usage, record: Record, source: Source, terms: Terms, period: Pe
                 usage.production.setdefault(fact.rendition, set()).add(fact.asset)
         case Kind.EVIDENCE:
             fact = read_evidence(record.payload)
-            if isinstance(fact, Evidence) and (fact.baseline, fact.metric) == (terms.baseline_id, terms.metric):
-                _keep_latest(usage.evidence, LatestEvidence(evidence=fact, time=record.time, source=source))
+            if isinstance(fact, Evidence) and fact.baseline == terms.baseline_id:
+                found = LatestEvidence(evidence=fact, time=record.time, source=source)
+                if fact.metric == terms.metric:
+                    _keep_latest(usage.evidence, found)
+                if fact.metric == PSNR:
+                    _keep_latest(usage.psnr, found)
         case Kind.DELIVERY:
             fact = read_delivery(record.payload)
             if isinstance(fact, Delivery) and fact.window_start in period:
