@@ -23,7 +23,8 @@ def test_a_clip_measured_twice_gives_the_same_evidence(tmp_path: Path, settings:
     evidence.write_text(json.dumps(document))
 
     again = reproduce(evidence)
-    assert (again.difference, again.same_tools) == (None, True)
+    assert (again.difference, again.same_baselines, again.same_tools) == (None, True, True)
+    assert document["baselines"][0]["baseline_id"] == "libx264-medium"
     assert again.values_compared > 10
 
     document["evidence"][1]["points"][0]["bytes"] += 1

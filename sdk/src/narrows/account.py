@@ -10,11 +10,12 @@ from narrows_metering.ledger import Entry
 from narrows_metering.record import Kind
 
 from narrows.background import report_soon
-from narrows.baseline import Baseline, Comparison, compare, evidence_payload
+from narrows.baseline import Baseline, Comparison, Evidence, compare, evidence_payload
+from narrows.baseline_spec import spec_of
 from narrows.errors import UsageError
 from narrows.quality import Metric
 from narrows.settings import Settings
-from narrows.usage import open_meter
+from narrows.usage import Meter, open_meter
 
 
 def baselines(names: list[str] | None) -> tuple[Baseline, ...]:
@@ -40,9 +41,13 @@ def record_evidence(
         comparison = compare(source, coded, baselines=wanted, metrics=metrics, on_step=on_step)
         now = datetime.now(UTC)
         entries = [
-            Entry(kind=Kind.EVIDENCE, payload=evidence_payload(meter, comparison, item), time=now)
+            Entry(kind=Kind.EVIDENCE, payload=_payload(meter, comparison, item), time=now)
             for item in comparison.evidence
         ]
         meter.append_all(entries)
     report_soon(settings)
     return comparison
+
+
+def _payload(meter: Meter, comparison: Comparison, item: Evidence) -> dict[str, object]:
+    return evidence_payload(meter, comparison, item) | {"baseline_sha256": spec_of(item.baseline).digest()}

@@ -16,6 +16,7 @@ from typing import Any
 import av
 
 from narrows.baseline import Baseline, Evidence, compare
+from narrows.baseline_spec import spec_of
 from narrows.errors import UsageError
 from narrows.quality import Metric
 from narrows.version import VERSION
@@ -30,6 +31,7 @@ class Reproduced:
 
     values_compared: int
     difference: str | None
+    same_baselines: bool  # The same settings and builds of the encoders.
     same_tools: bool  # Another build of an encoder may need other bytes: then a difference proves nothing.
 
 
@@ -49,6 +51,7 @@ def measure(
         "coded": {"path": str(coded), "sha256": _digest(coded)},
         "frames": comparison.frame_count,
         "tools": {"av": av.__version__, "ffmpeg": av.ffmpeg_version_info, "narrows": VERSION},
+        "baselines": [spec_of(baseline).to_dict() for baseline in baselines],
         "evidence": [_to_dict(item) for item in comparison.evidence],
     }
 
@@ -79,7 +82,12 @@ def reproduce(
             raise UsageError(f"{file} is not the file that was measured: its SHA-256 differs")
     again = measure(files[0], files[1], baselines, metrics=metrics, on_step=on_step)
     compared, difference = _first_difference(stated["evidence"], again["evidence"])
-    return Reproduced(values_compared=compared, difference=difference, same_tools=stated.get("tools") == again["tools"])
+    return Reproduced(
+        values_compared=compared,
+        difference=difference,
+        same_baselines=stated.get("baselines") == again["baselines"],
+        same_tools=stated.get("tools") == again["tools"],
+    )
 
 
 def _to_dict(item: Evidence) -> dict[str, Any]:
