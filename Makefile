@@ -9,6 +9,7 @@ VIDEO ?=
 
 .PHONY: help install demo test check format simulate crash load vectors rd train clean
 .PHONY: help install demo test check format simulate crash load valuation estimator rd train clean
+.PHONY: help install demo test check format simulate crash load recompute valuation estimator rd train clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +60,9 @@ vectors: install $(VECTORS)/node_modules/jose ## Signed documents checked by jos
 $(VECTORS)/node_modules/jose: $(VECTORS)/package.json
 	@command -v npm > /dev/null || { echo "make vectors needs Node 20 with npm: https://nodejs.org"; exit 1; }
 	@cd $(VECTORS) && npm install --silent --no-audit --no-fund && touch node_modules/jose
+recompute: install ## Seconds in which an auditor recomputes a statement over RECORDS=1000000 records
+	@$(BIN)/python -m tests.load.recompute --records $(or $(RECORDS),1000000)
+
 valuation: install ## What savings are worth, beside a naive reckoning: CASES=100000 random months and tariffs
 	@$(BIN)/python -m tests.valuation.run --cases $(or $(CASES),100000)
 
