@@ -12,26 +12,29 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from narrows_metering.canonical import INTEGER_MAX, canonical_json
-from narrows_metering.chain import merkle_root
-from narrows_metering.counterfactual import allot, cdn_months
+from narrows_metering.canonical import INTEGER_MAX
+from narrows_metering.counterfactual import cdn_months
 from narrows_metering.endorsement import signed_bytes
 from narrows_metering.errors import StatementImpossible
-from narrows_metering.estimator import Estimate, Measured, Method, census, sampled
 from narrows_metering.money import ROUNDING, Money
 from narrows_metering.payload import MEASURED, Evidence
+from narrows_metering.reckoning import (
+    Drawn,
+    baseline_cells,
+    delivered_cells,
+    draw_sample,
+    estimate_savings,
+    value_months,
+)
 from narrows_metering.record import Record, time_to_text
-from narrows_metering.sampling import Sample, draw, sample_seed
 from narrows_metering.savings import bytes_at_equal_quality, saved_bytes
 from narrows_metering.tariff import Tariff, Tier
 from narrows_metering.terms import Period, Terms
 from narrows_metering.usage import Cell, LatestEvidence, Source, Usage, collect
-from narrows_metering.valuation import CdnMonth, CdnValue, Mode, avoided_cost, effective_price, reference_price
 
 __all__ = ["FORMAT", "Exclusion", "NoShare", "Period", "Tariff", "Terms", "Tier", "draw_up", "statement_hash"]
 
@@ -80,13 +83,13 @@ def draw_up(
 
     delivered = sum(entry.bytes_delivered for entry in usage.delivered.values())
     counted = sum(line["delivered_bytes"] for line in lines)
-    sample = _sample(usage, terms, period)
-    estimate = _estimate(usage, lines, sample, terms)
+    sample = draw_sample(usage, terms, period)
+    estimate = estimate_savings(usage, lines, sample, terms)
     saved = max(estimate.billed_bytes, -delivered)  # The baseline cannot have delivered less than nothing.
     baseline = delivered + saved
-    cells = _cells(usage)
-    months = cdn_months(terms, period, cells, _baseline_cells(usage, lines, sample, cells, saved))
-    values = _values(terms, months)
+    cells = delivered_cells(usage)
+    months = cdn_months(terms, period, cells, baseline_cells(usage, lines, sample, cells, saved))
+    values = value_months(terms, months)
     nothing = Money(minor=0, currency=terms.currency)
     baseline_cost = sum((value.baseline_cost for value in values), nothing)
     delivered_cost = sum((value.delivered_cost for value in values), nothing)
@@ -174,27 +177,7 @@ def draw_up(
     }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Drawn:
-    """The sample of a month, and the seed that it follows from."""
-
-    seed: bytes
-    ledger_root: str
-    sample: Sample
-
-
-def _sample(usage: Usage, terms: Terms, period: Period) -> _Drawn | None:
-    if terms.method is not Method.SAMPLED:
-        return None
-    # The chain's hash at the last delivery: fixed before anything could be measured for it, and it covers all before.
-    root = merkle_root([usage.delivery_heads[name] for name in sorted(usage.delivery_heads)])
-    contract_hash = hashlib.sha256(canonical_json(terms.to_dict())).hexdigest()
-    seed = sample_seed(contract_hash=contract_hash, period=str(period), ledger_root=root)
-    population = {rendition: entry.bytes_delivered for rendition, entry in usage.delivered.items()}
-    return _Drawn(seed=seed, ledger_root=root, sample=draw(population, seed, tail_count=terms.tail_count))
-
-
-def _sample_section(drawn: _Drawn) -> dict[str, Any]:
+def _sample_section(drawn: Drawn) -> dict[str, Any]:
     sample = drawn.sample
     return {
         "seed": drawn.seed.hex(),
@@ -205,65 +188,6 @@ def _sample_section(drawn: _Drawn) -> dict[str, Any]:
         "tail_population": sample.tail_population,
         "tail_bytes": sample.tail_bytes,
     }
-
-
-def _estimate(usage: Usage, lines: list[dict[str, Any]], drawn: _Drawn | None, terms: Terms) -> Estimate:
-    saved = {line["rendition"]: line["saved_bytes"] for line in lines}
-
-    def measured(renditions: Iterable[str]) -> list[Measured]:
-        # What was drawn and could not be measured saves nothing; it stands among the exceptions.
-        return [
-            Measured(delivered_bytes=usage.delivered[name].bytes_delivered, saved_bytes=saved.get(name, 0))
-            for name in renditions
-        ]
-
-    if drawn is None:
-        return census(measured(saved), noise_ppm=terms.noise_ppm)
-    sample = drawn.sample
-    return sampled(
-        measured(sample.certainty), measured(sample.tail), tail_bytes=sample.tail_bytes, noise_ppm=terms.noise_ppm
-    )
-
-
-def _values(terms: Terms, months: list[CdnMonth]) -> tuple[CdnValue, ...]:
-    match terms.mode:
-        case Mode.AVOIDED_COST:
-            tariffs = {month.cdn: terms.tariff_of(month.cdn) for month in months}
-            return avoided_cost(months, tariffs, currency=terms.currency)
-        case Mode.REFERENCE_PRICE:
-            return reference_price(months, terms.reference_prices, currency=terms.currency)
-        case Mode.EFFECTIVE_PRICE:
-            # A CDN whose invoice is not among the terms has no price, so nothing was saved there.
-            invoiced = {month.cdn: terms.invoiced_minor.get(month.cdn, 0) for month in months}
-            paid = {cdn: Money(minor=minor, currency=terms.currency) for cdn, minor in invoiced.items()}
-            return effective_price(months, paid)
-
-
-def _cells(usage: Usage) -> dict[Cell, int]:
-    cells: dict[Cell, int] = {}
-    for entry in usage.delivered.values():
-        for cell, volume in entry.cells.items():
-            cells[cell] = cells.get(cell, 0) + volume
-    return cells
-
-
-def _baseline_cells(
-    usage: Usage, lines: list[dict[str, Any]], drawn: _Drawn | None, cells: dict[Cell, int], saved: int
-) -> dict[Cell, int]:
-    """Where the baseline's bytes would have been delivered; they exceed *cells* by *saved* in all."""
-    baseline, placed = dict(cells), 0
-    counting = None if drawn is None else {*drawn.sample.certainty, *drawn.sample.tail}
-    for line in lines:
-        if counting is None or line["rendition"] in counting:
-            for cell, part in allot(line["saved_bytes"], usage.delivered[line["rendition"]].cells).items():
-                baseline[cell] += part
-            placed += line["saved_bytes"]
-    for cell, part in allot(saved - placed, cells).items():
-        baseline[cell] += part
-    if any(volume < 0 for volume in baseline.values()):  # A small cell bears no more than its own share of the whole.
-        parts = allot(saved, cells)
-        baseline = {cell: max(0, volume + parts[cell]) for cell, volume in cells.items()}
-    return baseline
 
 
 def _regions(cells: Mapping[Cell, int]) -> list[dict[str, Any]]:
