@@ -7,9 +7,7 @@ MEMBERS := licensing metering sdk server
 TORCH := torch==2.13.0
 VIDEO ?=
 
-.PHONY: help install demo test check format simulate crash load vectors rd train clean
-.PHONY: help install demo test check format simulate crash load valuation estimator rd train clean
-.PHONY: help install demo test check format simulate crash load recompute valuation estimator rd train clean
+.PHONY: help install demo test check format simulate crash load vectors recompute valuation estimator rd train clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

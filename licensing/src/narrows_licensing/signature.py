@@ -15,10 +15,10 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from narrows_licensing.errors import SignatureRefused, UnknownKey
 from narrows_licensing.strict_json import JsonRefused, read_object, write_object
@@ -56,7 +56,15 @@ class Typ(StrEnum):
     LEASE_REQUEST = "narrows-lease-request+jwt"
 
 
-def sign(claims: Mapping[str, object], *, typ: Typ, key: Ed25519PrivateKey) -> str:
+class SigningKey(Protocol):
+    """An Ed25519 key that can sign: one of `cryptography`, or whatever stands for one that is kept elsewhere."""
+
+    def public_key(self) -> Ed25519PublicKey: ...
+
+    def sign(self, data: bytes, /) -> bytes: ...
+
+
+def sign(claims: Mapping[str, object], *, typ: Typ, key: SigningKey) -> str:
     """
     Sign *claims* and return the token in compact serialisation (RFC 7515 §7.1).
 
@@ -90,7 +98,7 @@ def verify(
         raise SignatureRefused(f"the claims are refused: {error}") from error
 
 
-def sign_detached(body: bytes, *, typ: Typ, key: Ed25519PrivateKey) -> str:
+def sign_detached(body: bytes, *, typ: Typ, key: SigningKey) -> str:
     """Sign *body*, which travels beside the signature (RFC 7515 appendix F); returns ``header..signature``."""
     header = _protected_header(typ, key)
     return f"{header}..{encode_base64url(key.sign(f'{header}.{encode_base64url(body)}'.encode()))}"
@@ -156,7 +164,7 @@ def decode_base64url(text: str, what: str) -> bytes:
     return raw
 
 
-def _protected_header(typ: Typ, key: Ed25519PrivateKey) -> str:
+def _protected_header(typ: Typ, key: SigningKey) -> str:
     header = {"alg": ALGORITHM, "kid": thumbprint(key.public_key()), "typ": typ.value}
     return encode_base64url(write_object(header).encode())
 

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from narrows_licensing.errors import SignatureRefused
 from narrows_licensing.signature import (
+    SigningKey,
     Typ,
     public_key_from_text,
     public_key_to_text,
@@ -41,7 +41,7 @@ def signed_bytes(statement: Mapping[str, Any]) -> bytes:
     return canonical_json({name: value for name, value in statement.items() if name != SECTION})
 
 
-def endorse(statement: Mapping[str, Any], signer: Signer, key: Ed25519PrivateKey) -> dict[str, Any]:
+def endorse(statement: Mapping[str, Any], signer: Signer, key: SigningKey) -> dict[str, Any]:
     """*statement* with the signature of *signer* added or replaced."""
     signature = {
         "public_key": public_key_to_text(key.public_key()),

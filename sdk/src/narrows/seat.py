@@ -3,7 +3,7 @@ The seat of an encode under a floating license: asked for before it starts, rene
 
 Nothing here is on the way of a frame, and nothing that happens after the start touches the encode: renewals run on a
 thread of their own, and a seat that is lost is only asked for again. Where nobody answers, whoever had a seat before
-goes on; `docs/decisions/0013-seats-when-nobody-answers.md` says for how long.
+goes on; `docs/decisions/0012-seats-when-nobody-answers.md` says for how long.
 """
 
 from __future__ import annotations
