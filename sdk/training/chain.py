@@ -72,6 +72,11 @@ class Chain:
         index = self._index(position)
         return pack420(self.batch.luma[:, index], self.batch.chroma[:, index])
 
+    def any_planes(self, random: np.random.Generator) -> Tensor:
+        """A frame from anywhere in the sequences."""
+        index = int(random.integers(self.batch.luma.shape[1]))
+        return pack420(self.batch.luma[:, index], self.batch.chroma[:, index])
+
     def hints(self, place: Place) -> tuple[Tensor, Tensor]:
         """Flows from a frame to its two references `[B, 2, H/4, W/4]` each."""
         first = self._flow(place.position, place.first)

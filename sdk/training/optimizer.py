@@ -1,7 +1,7 @@
 """
 Muon on the 1×1 weights, Adam on everything else, and a moving average of the weights.
 
-Muon orthogonalises the momentum by five Newton–Schulz steps (Jordan et al., 2024). The integer networks'
+Muon orthogonalises the momentum by five Newton–Schulz steps in bfloat16 (Jordan et al., 2024). The integer networks'
 weights stay with Adam: their steps must be small against the grid that they are rounded to.
 """
 
@@ -21,7 +21,7 @@ EMA_DECAY = 0.995
 def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
     """The nearest semi-orthogonal matrix, roughly."""
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = matrix / (matrix.norm() + 1e-7)
+    x = (matrix / (matrix.norm() + 1e-7)).bfloat16()
     is_tall = x.shape[0] > x.shape[1]
     if is_tall:
         x = x.T
@@ -29,7 +29,7 @@ def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
         square = x @ x.T
         x = a * x + (b * square + c * square @ square) @ x
     nearest: Tensor = x.T if is_tall else x
-    return nearest
+    return nearest.float()
 
 
 class Optimizer:

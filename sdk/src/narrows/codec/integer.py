@@ -79,7 +79,8 @@ class IntegerConv(nn.Module):
     def forward(self, activations: Tensor) -> Tensor:
         weight = round_through((self.weight * _WEIGHT_UNIT).clamp(-127, 127))
         bias = round_through((self.bias * (_BIAS_GAIN * _SUM_UNIT)).clamp(-BIAS_MAX, BIAS_MAX))
-        return F.conv2d(activations, weight, bias, padding=self.kernel // 2, groups=self.groups)
+        with torch.autocast(activations.device.type, enabled=False):
+            return F.conv2d(activations.float(), weight, bias, padding=self.kernel // 2, groups=self.groups)
 
 
 def activate(sums: Tensor) -> Tensor:

@@ -62,6 +62,18 @@ def lower_bound(x: Tensor, bound: float) -> Tensor:
     return bounded
 
 
+class FullConv(nn.Conv2d):
+    """
+    A convolution that stays in float32 where training lets others run in bfloat16.
+
+    For sums whose size is far above the step that they are rounded with: means, and the linear paths.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.float())
+
+
 class Block(nn.Module):
     """`x + p2(relu(p1(depthwise 3×3(x))))`, widths C → 2C → C."""
 
@@ -125,8 +137,8 @@ class LinearPath(nn.Module):
 
     def __init__(self, latents: int) -> None:
         super().__init__()
-        self.analyse = nn.Conv2d(BLOCK_SAMPLES, latents, 1, bias=False)
-        self.synthesise = nn.Conv2d(latents, BLOCK_SAMPLES, 1, bias=False)
+        self.analyse = FullConv(BLOCK_SAMPLES, latents, 1, bias=False)
+        self.synthesise = FullConv(latents, BLOCK_SAMPLES, 1, bias=False)
 
     def analysis(self, planes: Tensor) -> Tensor:
         latents: Tensor = self.analyse(F.pixel_unshuffle(planes, 2))

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from narrows.codec.condition import Condition
 from narrows.codec.entropy_model import EntropyModel, SymbolCoder
-from narrows.codec.layers import Down, QualityScale, Stage, Up, pack420
+from narrows.codec.layers import Down, FullConv, QualityScale, Stage, Up, pack420
 
 FLOW_DIVISOR = 4
 _BLOCK_SIDE = 4
@@ -97,8 +97,8 @@ class MotionCodec(nn.Module):
         self.synthesis16 = Stage(nn.Conv2d(MOTION_LATENTS, deep, 1), deep, 1, Up(deep, width))
         self.synthesis8 = Stage(nn.Identity(), width, 1)
         self.head = nn.Conv2d(width, _HEAD_CHANNELS, 1)
-        self.linear_analysis = nn.Conv2d(MOTION_LATENTS, MOTION_LATENTS, 1, bias=False)
-        self.linear_synthesis = nn.Conv2d(MOTION_LATENTS, MOTION_LATENTS, 1, bias=False)
+        self.linear_analysis = FullConv(MOTION_LATENTS, MOTION_LATENTS, 1, bias=False)
+        self.linear_synthesis = FullConv(MOTION_LATENTS, MOTION_LATENTS, 1, bias=False)
         transform = flow_transform()
         self.linear_analysis.weight.data.copy_(transform[:, :, None, None])
         self.linear_synthesis.weight.data.copy_(transform.T[:, :, None, None])
