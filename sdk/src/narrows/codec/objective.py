@@ -1,14 +1,15 @@
-"""Rate and distortion of the stages, per example."""
+"""What a bit is worth: λ and distortion of each example of a batch. The objective of training and `refinement`."""
 
 from __future__ import annotations
 
 import math
 
 import torch
+from torch import Tensor
+
 from narrows.codec.condition import QUALITY_MAX
 from narrows.codec.layers import unpack420
-from pytorch_msssim import ms_ssim
-from torch import Tensor
+from narrows.codec.structure import SIDE_MIN, ms_ssim
 
 LAMBDA_LOWEST = 40.0
 LAMBDA_HIGHEST = 20000.0
@@ -37,10 +38,9 @@ def squared_error(planes: Tensor, target: Tensor, chroma: float = 1.0) -> Tensor
 
 
 def structural_error(planes: Tensor, target: Tensor) -> Tensor:
-    """1 − MS-SSIM of luma, `[B]` (Wang et al., 2003); both sides at least 176 samples."""
+    """1 − MS-SSIM of luma, `[B]`; both sides at least `SIDE_MIN` samples."""
     pictures = [unpack420(x)[0] + 0.5 for x in (planes, target)]
-    similarity: Tensor = ms_ssim(pictures[0], pictures[1], data_range=1.0, size_average=False)
-    return 1 - similarity
+    return 1 - ms_ssim(pictures[0], pictures[1])
 
 
 def distortion(planes: Tensor, target: Tensor, visual: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ def distortion(planes: Tensor, target: Tensor, visual: Tensor) -> Tensor:
     """
     errors = squared_error(planes, target, CHROMA_SHARE)
     wanted = visual.flatten() > 0
-    if not wanted.any() or min(planes.shape[-2:]) * 8 < 176:
+    if not wanted.any() or min(planes.shape[-2:]) * 8 < SIDE_MIN:
         return errors
     structure = VISUAL_UNIT * structural_error(planes[wanted], target[wanted])
     mixed = (1 - VISUAL_ERROR_SHARE) * structure + VISUAL_ERROR_SHARE * errors[wanted]
