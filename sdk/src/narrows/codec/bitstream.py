@@ -3,12 +3,14 @@ The bytes of a stream: a header in front of each key frame, and one self-checkin
 
     configuration   header | frame count u32 | crc32 u32                    (once, in the container)
     header   "NRWS" | version u8 | flags u8 | width u16 | height u16 | model id 16 bytes | crc32 u32
-    packet   type u8 | tune u8 | quality u8 | position u16 | [header, if key | references u16 u16, if inter]
-             | stream count u8 | stream length u32 each | streams | crc32 u32
+    packet   type u8 | quality u8 | position u16 | [header, if key | frames to the references u8 u8, if inter]
+             | length of every stream but the last | streams | crc32 u32
 
-Integers are big-endian. Packets come in coding order; *position* is the order of display, counted from the key frame.
-The CRC of a packet covers everything before it and is seeded with those of the packets that it predicts from, so that a
-lost or exchanged packet is noticed as well. Normative text: `docs/reference/bitstream.md`.
+Integers are big-endian; a length has seven bits a byte, lowest first, and the high bit says that more follow. The
+frames that nothing predicts from take a hundred bytes each, so every byte here counts. Packets come in coding order;
+*position* is the order of display, counted from the key frame. The CRC of a packet covers everything before it and is
+seeded with those of the packets that it predicts from, so that a lost or exchanged packet is noticed as well. Normative
+text: `docs/reference/bitstream.md`.
 """
 
 from __future__ import annotations
@@ -30,11 +32,13 @@ MODEL_ID_BYTES = 16
 _HEADER = struct.Struct(f">4sBBHH{MODEL_ID_BYTES}s")
 HEADER_BYTES = _HEADER.size + 4
 CONFIGURATION_BYTES = HEADER_BYTES + 8
-STREAM_COUNT_MAX = 4
 PACKET_BYTES_MAX = 1 << 28
 POSITION_MAX = (1 << 16) - 1
-_FRAME = struct.Struct(">BBBH")
-_REFERENCES = struct.Struct(">HH")
+_FRAME = struct.Struct(">BBH")
+_REFERENCES = struct.Struct(">BB")
+_VISUAL = 0x20
+"""Added to the type under the tune `visual`: the small letter."""
+_LENGTH_BYTES_MAX = 5
 _FLAG_DEVELOPMENT = 1
 
 
@@ -43,6 +47,11 @@ class FrameType(IntEnum):
 
     INTRA = 0x49
     INTER = 0x50
+
+    @property
+    def stream_count(self) -> int:
+        """Latents; motion before them in inter frames."""
+        return 1 if self is FrameType.INTRA else 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,13 +133,14 @@ class FramePacket:
 
     def to_bytes(self, seed: int) -> tuple[bytes, int]:
         """Serialise; returns the packet and its CRC. *seed* is `crc_seed` of the references' packets."""
-        parts = [_FRAME.pack(self.type, self.is_visual, self.quality_index, self.position)]
+        kind = self.type + _VISUAL * self.is_visual
+        parts = [_FRAME.pack(kind, self.quality_index, self.position)]
         if self.header is not None:
             parts.append(self.header.to_bytes())
         if self.references is not None:
-            parts.append(_REFERENCES.pack(*self.references))
-        parts.append(bytes([len(self.streams)]))
-        parts += [struct.pack(">I", len(s)) for s in self.streams]
+            first, second = self.references
+            parts.append(_REFERENCES.pack(self.position - first, 0 if first == second else second - self.position))
+        parts += [_length(len(s)) for s in self.streams[:-1]]
         parts += self.streams
         body = b"".join(parts)
         crc = zlib.crc32(body, seed)
@@ -147,17 +157,21 @@ class FramePacket:
             raise CorruptBitstream(f"a packet of {len(data)} bytes is above the limit", byte_offset=0)
         if len(data) < _FRAME.size + 5:
             raise CorruptBitstream("the packet is cut off", byte_offset=len(data))
-        if data[0] not in (FrameType.INTRA, FrameType.INTER):
+        if data[0] & ~_VISUAL not in (FrameType.INTRA, FrameType.INTER):
             raise NotABitstream(f"this is not a Narrows packet: unknown frame type {data[0]:#04x}")
-        kind, tune, quality_index, position = _FRAME.unpack_from(data)
+        letter, quality_index, position = _FRAME.unpack_from(data)
+        kind = FrameType(letter & ~_VISUAL)
         at = _FRAME.size
         header = references = None
         seed = 0
-        if kind == FrameType.INTRA:
+        if kind is FrameType.INTRA:
             header = StreamHeader.from_bytes(data[at:], byte_offset=at)
             at += HEADER_BYTES
         else:
-            references = _REFERENCES.unpack_from(data, at)
+            if len(data) < at + _REFERENCES.size + 4:
+                raise CorruptBitstream("the packet is cut off", byte_offset=len(data))
+            back, forth = _REFERENCES.unpack_from(data, at)
+            references = (position - back, position + forth if forth else position - back)
             at += _REFERENCES.size
             if not all(r in crcs for r in references):
                 raise CorruptBitstream("an inter frame without the frames it predicts from", byte_offset=at)
@@ -167,19 +181,19 @@ class FramePacket:
             raise CorruptBitstream(
                 "the packet fails its CRC: it is damaged, or one that it predicts from is missing", byte_offset=0
             )
-        if tune > 1 or quality_index > QUALITY_MAX:
-            raise CorruptBitstream(f"tune {tune} or quality index {quality_index} is above its limit", byte_offset=1)
+        if quality_index > QUALITY_MAX:
+            raise CorruptBitstream(f"quality index {quality_index} is above its limit", byte_offset=1)
         if position != 0 if references is None else not _is_placed(position, references):
-            raise CorruptBitstream(f"a frame can't stand at {position} and predict from {references}", byte_offset=3)
+            raise CorruptBitstream(f"a frame can't stand at {position} and predict from {references}", byte_offset=2)
         return (
             cls(
-                type=FrameType(kind),
-                is_visual=bool(tune),
+                type=kind,
+                is_visual=bool(letter & _VISUAL),
                 quality_index=quality_index,
                 position=position,
                 header=header,
                 references=references,
-                streams=_read_streams(data, at),
+                streams=_read_streams(data, at, kind.stream_count),
             ),
             crc,
         )
@@ -196,19 +210,36 @@ def _is_placed(position: int, references: tuple[int, int]) -> bool:
     return is_anchor or first < position < second <= first + DISTANCE_MAX
 
 
-def _read_streams(data: bytes, at: int) -> tuple[bytes, ...]:
-    """The streams that begin with their count at *at* and end before the CRC."""
-    if at >= len(data) - 4:
-        raise CorruptBitstream("the packet is cut off", byte_offset=len(data))
-    count = data[at]
-    start = at + 1 + 4 * count
-    if not 1 <= count <= STREAM_COUNT_MAX or start > len(data) - 4:
-        raise CorruptBitstream(f"a packet can't hold {count} streams here", byte_offset=at)
-    lengths = struct.unpack_from(f">{count}I", data, at + 1)
-    if start + sum(lengths) + 4 != len(data):
-        raise CorruptBitstream("the stream lengths do not add up to the packet", byte_offset=at + 1)
+def _length(count: int) -> bytes:
+    """Seven bits a byte, lowest first."""
+    out = bytearray()
+    while count >= 0x80:
+        out.append(count & 0x7F | 0x80)
+        count >>= 7
+    return bytes([*out, count])
+
+
+def _read_length(data: bytes, at: int) -> tuple[int, int]:
+    """A length and where it ends."""
+    value = 0
+    for i, byte in enumerate(data[at : at + _LENGTH_BYTES_MAX]):
+        value |= (byte & 0x7F) << 7 * i
+        if byte < 0x80:
+            return value, at + i + 1
+    raise CorruptBitstream("a stream's length does not end", byte_offset=at)
+
+
+def _read_streams(data: bytes, at: int, count: int) -> tuple[bytes, ...]:
+    """The *count* streams whose lengths begin at *at* and which end before the CRC."""
+    lengths = []
+    for _ in range(count - 1):
+        length, at = _read_length(data, at)
+        lengths.append(length)
+    end = len(data) - 4
+    if at + sum(lengths) > end:
+        raise CorruptBitstream("the stream lengths are longer than the packet", byte_offset=at)
     streams = []
     for length in lengths:
-        streams.append(data[start : start + length])
-        start += length
-    return tuple(streams)
+        streams.append(data[at : at + length])
+        at += length
+    return (*streams, data[at:end])
