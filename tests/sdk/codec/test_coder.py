@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from narrows.codec.coder import CodedFrame, FrameDecoder, FrameEncoder
 from narrows.codec.weights import shipped_model
 from narrows.errors import BitstreamError, CorruptBitstream
-from narrows.options import EncodeOptions, Tune
+from narrows.options import EncodeOptions, Preset, Tune
 from narrows.picture import Picture
 from narrows.quality import psnr
 
 from ..builders import a_picture
 
 
-def coded(pictures: list[Picture], **options: int | bool) -> list[CodedFrame]:
+def coded(pictures: list[Picture], **options: int | bool | Preset) -> list[CodedFrame]:
     """In coding order."""
     encoder = FrameEncoder(
         pictures[0].width,
@@ -67,6 +67,10 @@ def test_every_size_quality_and_length_decodes_to_the_encoders_pictures(
     pictures = [a_picture(width, height, shift=i) for i in range(frames)]
 
     assert agree(coded(pictures, crf=crf, keyint=keyint, low_delay=low_delay))
+
+
+def test_the_slow_preset_decodes_to_the_encoders_pictures() -> None:
+    assert agree(coded(a_pan(6), preset=Preset.SLOW))
 
 
 def test_a_group_is_coded_from_its_ends_inwards() -> None:

@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 
 from narrows.codec.bitstream import FramePacket, FrameType, StreamHeader, crc_seed
 from narrows.codec.condition import Condition
+from narrows.codec.entropy_model import SymbolCoder
 from narrows.codec.group import Place, depth_of, places
 from narrows.codec.hints import FlowHints
 from narrows.codec.layers import PICTURE_MULTIPLE
 from narrows.codec.lookahead import SPAN, Group, Lookahead, Seen
 from narrows.codec.model import Neighbours
 from narrows.codec.range_coder import StreamReader, StreamWriter
-from narrows.codec.rate_control import ERROR_PRICES, quality_index
+from narrows.codec.rate_control import ERROR_PRICES, REFINED_ERROR_PRICE, quality_index, refinement_steps
 from narrows.codec.reference import Reference
+from narrows.codec.refinement import Code, cost, refine
 from narrows.codec.weights import LoadedModel, require_model
 from narrows.errors import CorruptBitstream
 from narrows.options import EncodeOptions, Tune
@@ -110,7 +112,7 @@ class FrameEncoder:
         """Code the pictures that still wait for others."""
         return [frame for group in self._lookahead.flush() for frame in self._encode_group(group)]
 
-    @torch.inference_mode()
+    @torch.no_grad()  # Not inference mode: what a frame predicts from takes part in its refinement.
     def _encode_group(self, group: Group) -> list[CodedFrame]:
         if group.is_key:
             (seen,) = group.pictures
@@ -141,16 +143,19 @@ class FrameEncoder:
         quality = quality_index(self._options.crf, None)
         condition = Condition.of_frame(quality, visual=self._is_visual)
         intra = self._model.networks.intra
-        writer = StreamWriter(self._model.tables, error_price=ERROR_PRICES[0])
-        latents = intra.analyse(seen.picture.to_planes(), condition)
-        reference = intra.code(latents, writer, condition=condition, size=self._size)
+        planes = seen.picture.to_planes()
+
+        def code(latents: torch.Tensor, coder: SymbolCoder) -> Reference:
+            return intra.code(latents, coder, condition=condition, size=self._size)
+
+        data, reference = self._code_latents(intra.analyse(planes, condition), code, planes, condition, depth=0)
         packet = FramePacket(
             type=FrameType.INTRA,
             is_visual=self._is_visual,
             quality_index=quality,
             position=0,
             header=self._header,
-            streams=(writer.to_bytes(),),
+            streams=(data,),
         )
         return self._finished(packet, seen, reference, seed=0, index=self._anchor_index + 1)
 
@@ -164,21 +169,48 @@ class FrameEncoder:
         neighbours, condition, size = setting.neighbours, setting.condition, self._size
         inter, planes = self._model.networks.inter, seen.picture.to_planes()
         motion_writer = StreamWriter(self._model.tables)
-        writer = StreamWriter(self._model.tables, error_price=ERROR_PRICES[place.depth])
         motion = inter.analyse_motion(planes, neighbours, hints, condition)
+
+        def code_all(motion: torch.Tensor, coder: SymbolCoder) -> Reference:
+            prediction = inter.predict(motion, neighbours, coder, condition=condition, size=size)
+            latents = inter.analyse(planes, prediction, condition)
+            return inter.code(latents, prediction, neighbours, coder, condition=condition, size=size)
+
+        motion = refine(motion, code_all, planes, condition, steps=refinement_steps(self._options.preset, place.depth))
         prediction = inter.predict(motion, neighbours, motion_writer, condition=condition, size=size)
+
+        def code(latents: torch.Tensor, coder: SymbolCoder) -> Reference:
+            return inter.code(latents, prediction, neighbours, coder, condition=condition, size=size)
+
         latents = inter.analyse(planes, prediction, condition)
-        reference = inter.code(latents, prediction, neighbours, writer, condition=condition, size=size)
+        data, reference = self._code_latents(latents, code, planes, condition, depth=place.depth)
         packet = FramePacket(
             type=FrameType.INTER,
             is_visual=self._is_visual,
             quality_index=quality,
             position=position,
             references=(first.position, second.position),
-            streams=(motion_writer.to_bytes(), writer.to_bytes()),
+            streams=(motion_writer.to_bytes(), data),
         )
         index = self._anchor_index + place.position
         return self._finished(packet, seen, reference, seed=setting.crc_seed, index=index)
+
+    def _code_latents(
+        self, latents: torch.Tensor, code: Code, planes: torch.Tensor, condition: Condition, *, depth: int
+    ) -> tuple[bytes, Reference]:
+        """Code *latents*, refined if the preset says so and if that pays; returns the stream and what it decodes to."""
+
+        def written(latents: torch.Tensor, error_price: float) -> tuple[bytes, Reference]:
+            writer = StreamWriter(self._model.tables, error_price=error_price)
+            reference = code(latents, writer)
+            return writer.to_bytes(), reference
+
+        price, steps = ERROR_PRICES[depth], refinement_steps(self._options.preset, depth)
+        plain = written(latents, price)
+        if not steps:
+            return plain
+        refined = written(refine(latents, code, planes, condition, steps=steps), REFINED_ERROR_PRICE * price)
+        return min(plain, refined, key=lambda coded: float(cost(8 * len(coded[0]), coded[1], planes, condition)))
 
     @property
     def _is_visual(self) -> bool:
@@ -228,8 +260,6 @@ class FrameDecoder:
             self._model, self._header = require_model(packet.header.model_id), packet.header
         if self._model is None or self._header is None:
             raise CorruptBitstream("the stream does not start with a key frame", byte_offset=0)
-        if len(packet.streams) != (1 if packet.is_key else 2):
-            raise CorruptBitstream(f"{len(packet.streams)} streams do not make a frame", byte_offset=2)
         size = _latent_size(self._header.width, self._header.height)
         reference = (
             self._decode_intra(packet, self._model, size)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from narrows.codec.condition import CONDITION_PLANES, Condition
 from narrows.codec.integer import IntegerConv, activate, magnitudes, scale_index, signed_parts
-from narrows.codec.layers import Block, Down, Stage, Up, blocks, lower_bound, pad_to_multiple, round_through
+from narrows.codec.layers import Block, Down, FullConv, Stage, Up, blocks, lower_bound, pad_to_multiple, round_through
 
 SCALE_COUNT = 64
 SCALE_LOWEST = 0.06
@@ -28,6 +28,9 @@ SCALE_HIGHEST = 64.0
 SCALE_LOG_STEP = math.log(SCALE_HIGHEST / SCALE_LOWEST) / (SCALE_COUNT - 1)
 HYPER_MULTIPLE = 4
 """Hyper-latents stand at a quarter of the latents' resolution."""
+STEP_GROUP = 4
+"""Neighbouring latents that share a quantisation step."""
+STEP_LOG_MAX = 1.5
 UNIT_SCALE = math.log(1.0 / SCALE_LOWEST) / SCALE_LOG_STEP / 4
 """The bias that starts a scale at one."""
 
@@ -140,7 +143,9 @@ class CodedLatents:
 class EntropyModel(nn.Module):
     """Hyperprior with a two-pass context over complementary checkerboards of the two channel halves."""
 
-    def __init__(self, latents: int, *, width: int, hyper_latents: int, context: int = 0, has_kin: bool) -> None:
+    def __init__(
+        self, latents: int, *, width: int, hyper_latents: int, context: int = 0, has_kin: bool, has_steps: bool = False
+    ) -> None:
         super().__init__()
         self.latents = latents
         self.hyper_analysis = nn.Sequential(
@@ -150,11 +155,24 @@ class EntropyModel(nn.Module):
             Up(hyper_latents, width), nn.ReLU(), Block(width), Up(width, width), nn.ReLU()
         )
         self.fuse = Stage(nn.Conv2d(width + context, width, 1), width, 1)
-        self.first_mean = nn.Conv2d(width, latents, 1)
+        self.first_mean = FullConv(width, latents, 1)
         self.second_mean = nn.Sequential(
-            nn.Conv2d(width + latents, width, 1), blocks(width, 1), nn.Conv2d(width, latents, 1)
+            nn.Conv2d(width + latents, width, 1), blocks(width, 1), FullConv(width, latents, 1)
         )
+        self.log_step = _still(FullConv(width, latents // STEP_GROUP, 1)) if has_steps else None
         self.scales = ScaleNetwork(latents, hyper_latents, has_kin=has_kin)
+
+    def steps(self, fused: Tensor) -> Tensor | float:
+        """
+        Quantisation steps `[B, C, H, W]` against the frame's own, from what is known before the first latent.
+
+        A step needs no exactness, as it acts on a symbol that is decoded already: coarse where texture hides errors,
+        fine where they would be seen.
+        """
+        if self.log_step is None:
+            return 1.0
+        bounded = STEP_LOG_MAX * torch.tanh(self.log_step(fused) / STEP_LOG_MAX)
+        return torch.exp(bounded).repeat_interleave(STEP_GROUP, 1)
 
     def first_mask(self, height: int, width: int) -> Tensor:
         """`[1, C, H, W]`: ones where the first pass codes."""
@@ -194,13 +212,20 @@ class EntropyModel(nn.Module):
         features = self.scales.features(hyper, planes, kin)
         mask = self.first_mask(height, width)
 
-        mean = self.first_mean(fused)
+        mean, step = self.first_mean(fused), self.steps(fused)
         scales = self.scales.first_pass(features, planes)
-        symbols = coder.code(None if latents is None else latents - mean, scales, mask)
-        values = (symbols + mean) * mask
+        symbols = coder.code(None if latents is None else (latents - mean) / step, scales, mask)
+        values = (symbols * step + mean) * mask
 
         second = mean + self.second_mean(torch.cat([fused, values], 1))
         scales = self.scales.second_pass(features, planes, symbols)
         rest = 1 - mask
-        more = coder.code(None if latents is None else latents - second, scales, rest)
-        return CodedLatents(values=values + (more + second) * rest, symbols=symbols + more)
+        more = coder.code(None if latents is None else (latents - second) / step, scales, rest)
+        return CodedLatents(values=values + (more * step + second) * rest, symbols=symbols + more)
+
+
+def _still(layer: nn.Conv2d) -> nn.Conv2d:
+    """*layer* giving zeros, until training moves it."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return layer
