@@ -14,6 +14,8 @@ from narrows.codec.integer import IntegerConv
 from torch import Tensor, nn
 
 MUON_RATE = 0.01
+MUON_FULL_RATE = 1e-3
+"""A stage with a lower rate than this moves the matrices less, too: or a gentle restart would not be one."""
 MUON_SIDE_MIN = 32
 EMA_DECAY = 0.995
 
@@ -60,6 +62,7 @@ class Optimizer:
         for group in self._adam.param_groups:
             group["lr"] = self._rate * scale
         self._adam.step()
+        muon_rate = MUON_RATE * scale * min(1.0, self._rate / MUON_FULL_RATE)
         for p, momentum in zip(self._matrices, self._momenta, strict=True):
             if p.grad is None:
                 continue
@@ -67,8 +70,8 @@ class Optimizer:
             moving = momentum[:, :, 0, 0]
             moving.mul_(0.95).add_(gradient)
             update = orthogonalise(gradient.add(moving, alpha=0.95))
-            reach = MUON_RATE * scale * max(1.0, p.shape[0] / p.shape[1]) ** 0.5
-            p[:, :, 0, 0].mul_(1 - MUON_RATE * scale * 0.01).add_(update, alpha=-reach)
+            reach = muon_rate * max(1.0, p.shape[0] / p.shape[1]) ** 0.5
+            p[:, :, 0, 0].mul_(1 - muon_rate * 0.01).add_(update, alpha=-reach)
 
     def state(self) -> dict[str, object]:
         return {"adam": self._adam.state_dict(), "momenta": self._momenta}
