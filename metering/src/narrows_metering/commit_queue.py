@@ -1,18 +1,25 @@
 """
 Group commit: the threads of a process share one wait for the disk.
 
-Whoever comes while nobody commits, commits for all who wait by then. Alone, a caller waits for nobody. Knows nothing of
-what is committed; `ledger` says how.
+Whoever comes while nobody commits, commits for all who wait by then. Those who were just served often come again, so a
+leader gives them a moment, a part of what the last commit took; without it two halves of the callers take turns, and
+each waits for the other's disk. Alone, a caller waits for nobody.
+
+Knows nothing of what is committed; `ledger` says how.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from narrows_metering.errors import LedgerUnavailable
+
+GATHERING_SHARE: Final = 0.5  # Of the last commit's time: how long a leader waits for those who were just served.
+GATHERING_SECONDS_MAX: Final = 0.01
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -32,6 +39,10 @@ class CommitQueue(Generic[Item, Result]):
         self._waiting: deque[_Place[Item, Result]] = deque()
         self._is_led = False
         self._committing = threading.Lock()
+        self._come = threading.Condition(self._mutex)  # Told when as many wait as a leader hopes for.
+        self._hoped = 0
+        self._served = 0  # In the last commit, whoever led it aside.
+        self._took_seconds = 0.0
 
     def submit(self, item: Item) -> Result:
         """The result for *item*, once it is committed. Raises what *commit* raised for its group."""
@@ -39,6 +50,8 @@ class CommitQueue(Generic[Item, Result]):
         with self._mutex:
             self._waiting.append(place)
             place.leads, self._is_led = not self._is_led, True
+            if len(self._waiting) >= self._hoped:
+                self._come.notify()
         if not place.leads:
             try:
                 place.woken.acquire()
@@ -65,8 +78,10 @@ class CommitQueue(Generic[Item, Result]):
     def after_fork_in_child(self) -> None:
         """Begin with nobody waiting: the threads that waited are the parent's, which commits for them."""
         self._mutex = threading.Lock()
+        self._come = threading.Condition(self._mutex)
         self._waiting.clear()
         self._is_led = False
+        self._served = 0
         self._committing = threading.Lock()
 
     def _lead(self, place: _Place[Item, Result]) -> None:
@@ -74,15 +89,33 @@ class CommitQueue(Generic[Item, Result]):
         groups: list[_Place[Item, Result]] = []
         try:
             while not place.is_done:
+                self._gather(place)
                 with self._committing:
                     group = self._next_group()
                     groups += group
+                    began = time.monotonic()
                     self._commit_group(group)
+                    self._served, self._took_seconds = len(group) - 1, time.monotonic() - began
         finally:
             self._hand_over()
             for other in groups:
                 if other is not place:
                     other.woken.release()
+
+    def _gather(self, place: _Place[Item, Result]) -> None:
+        """Give those who were served by the last commit a moment to come again."""
+        with self._mutex:
+            self._hoped = min(len(self._waiting) + self._served, self._group_max)
+            patience = min(GATHERING_SHARE * self._took_seconds, GATHERING_SECONDS_MAX)
+            try:
+                self._come.wait_for(lambda: len(self._waiting) >= self._hoped, patience)
+            except BaseException:
+                # Interrupted before anybody took it: whoever leads next must not find it.
+                if place in self._waiting:
+                    self._waiting.remove(place)
+                raise
+            finally:
+                self._hoped = 0
 
     def _next_group(self) -> list[_Place[Item, Result]]:
         with self._mutex:
