@@ -25,6 +25,7 @@ from narrows_server import audit, schema
 from narrows_server.app import create_app
 from narrows_server.audit import AuditRow
 from narrows_server.database import Database
+from narrows_server.errors import Invalid
 from narrows_server.leases.models import HeldSeat
 from narrows_server.licenses import enrolment, service
 from narrows_server.licenses.drafts import draft_renewal
@@ -277,6 +278,38 @@ class TestPools:
             enrolment.withdraw(session, certificate.id, keyring=office.keyring, occasion=an_occasion(clock()))
 
         assert [ask(browser, office, license.token, holder).status_code for holder in "ab"] == [200, 409]
+
+    def test_a_relay_gets_no_seats_that_others_hold(self, office: Office, browser: Browser, clock: Clock) -> None:
+        a_contract(office)
+        license = floating(office, 3)
+        relay = a_key("relay")
+        request = Request(
+            purpose=Purpose.RELAY,
+            key=relay.public_key(),
+            license_id=license.id,
+            machine=None,
+            sdk_version="0.1.0",
+            bundle_version=1,
+            asked_at=clock(),
+            nonce="n" * 22,
+        )
+        assert ask(browser, office, license.token, "a").status_code == 200
+
+        def certify(seats: int) -> None:
+            with office.database.transaction() as session:
+                enrolment.certify_relay(
+                    session,
+                    read_request(request.sign(relay)),
+                    license_id=license.id,
+                    seats=seats,
+                    keyring=office.keyring,
+                    occasion=an_occasion(clock()),
+                )
+
+        with pytest.raises(Invalid, match="0 of them with other relays and 1 taken now"):
+            certify(3)
+        certify(2)
+        assert ask(browser, office, license.token, "b").status_code == 409
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

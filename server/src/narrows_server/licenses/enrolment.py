@@ -11,6 +11,7 @@ from datetime import timedelta
 from narrows_licensing.certificate import InstallationCertificate, Pool, RelayCertificate, read_relay_certificate
 from narrows_licensing.document import LicenseFile
 from narrows_licensing.errors import LicensingError
+from narrows_licensing.pool import DRIFT
 from narrows_licensing.request import Purpose, Request
 from narrows_licensing.response import Response
 from narrows_licensing.signature import Typ
@@ -23,6 +24,7 @@ from narrows_server.customers.service import require_customer
 from narrows_server.errors import Invalid, NotFound
 from narrows_server.identity import new_id
 from narrows_server.keyring import Keyring
+from narrows_server.leases import repository as leases
 from narrows_server.licenses import repository
 from narrows_server.licenses.drafts import license_of
 from narrows_server.licenses.models import IssuedCertificate
@@ -65,9 +67,15 @@ def certify_relay(
     agreed = license.entitlements.max_concurrent_encodes
     if license.lease is None or agreed is None:
         raise Invalid(f"license {license_id} does not float; issue one with --lease")
+    pool_id = leases.first_license(session, issued)
+    # Locked, so that nobody takes a seat between the count and the certificate.
+    leases.lock_pool(session, pool_id, customer_id=issued.customer_id, at=occasion.at)
+    taken = leases.count_seats(session, pool_id, expires_after=occasion.at - DRIFT)
     promised = _seats_promised(session, issued.customer_id, license_id, request.installation_id, occasion, keyring)
-    if not 1 <= seats <= agreed - promised:
-        raise Invalid(f"license {license_id} has {agreed} seats, {promised} of them with other relays")
+    if not 1 <= seats <= agreed - promised - taken:
+        raise Invalid(
+            f"license {license_id} has {agreed} seats, {promised} of them with other relays and {taken} taken now"
+        )
     certificate = RelayCertificate(
         certificate_id=new_id("crt"),
         customer_id=issued.customer_id,
@@ -134,11 +142,15 @@ def _keep(
 def _seats_promised(
     session: Session, customer_id: str, license_id: str, asking: str, occasion: Occasion, keyring: Keyring
 ) -> int:
-    """Seats of a license that other relays may hand out; of several certificates of one relay the largest counts."""
+    """
+    Seats of a license that other relays may hand out; of several certificates of one relay the largest counts.
+
+    One that was taken back counts until it ends: its site may not have heard of it.
+    """
     keys = {key.kid: key.public_key for key in keyring.bundle.keys if key.role is Role.LEASE}
     promised: dict[str, int] = {}
     for issued in repository.list_certificates_of(session, customer_id):
-        is_current = issued.revoked_at is None and issued.expires_at > occasion.at and issued.subject != asking
+        is_current = issued.expires_at > occasion.at and issued.subject != asking
         if issued.kind == "relay" and is_current:
             seats = read_relay_certificate(issued.token, keys).seats_of(license_id) or 0
             promised[issued.subject] = max(seats, promised.get(issued.subject, 0))
