@@ -234,6 +234,20 @@ class TestRefusing:
         assert [item["license_id"] for item in admin.get("/v1/leases").json()["items"]] == [issued.id]
 
 
+def a_relay_request(key: Ed25519PrivateKey, license_id: str, clock: Clock) -> Request:
+    """A relay asks for a certificate."""
+    return Request(
+        purpose=Purpose.RELAY,
+        key=key.public_key(),
+        license_id=license_id,
+        machine=None,
+        sdk_version="0.1.0",
+        bundle_version=1,
+        asked_at=clock(),
+        nonce="n" * 22,
+    )
+
+
 class TestPools:
     def test_a_renewed_license_and_the_one_before_share_their_seats(
         self, office: Office, browser: Browser, issued: IssuedLicense
@@ -255,16 +269,7 @@ class TestPools:
         a_contract(office)
         license = floating(office, 3)
         relay = a_key("relay")
-        request = Request(
-            purpose=Purpose.RELAY,
-            key=relay.public_key(),
-            license_id=license.id,
-            machine=None,
-            sdk_version="0.1.0",
-            bundle_version=1,
-            asked_at=clock(),
-            nonce="n" * 22,
-        )
+        request = a_relay_request(relay, license.id, clock)
         with office.database.transaction() as session:
             certificate = enrolment.certify_relay(
                 session,
@@ -283,16 +288,7 @@ class TestPools:
         a_contract(office)
         license = floating(office, 3)
         relay = a_key("relay")
-        request = Request(
-            purpose=Purpose.RELAY,
-            key=relay.public_key(),
-            license_id=license.id,
-            machine=None,
-            sdk_version="0.1.0",
-            bundle_version=1,
-            asked_at=clock(),
-            nonce="n" * 22,
-        )
+        request = a_relay_request(relay, license.id, clock)
         assert ask(browser, office, license.token, "a").status_code == 200
 
         def certify(seats: int) -> None:

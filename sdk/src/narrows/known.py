@@ -7,7 +7,6 @@ can't be written, the license is judged by what is there: a full disk is not a r
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +15,8 @@ from narrows_licensing.document import OpenedFile
 from narrows_licensing.errors import DocumentUnreadable
 from narrows_licensing.memory import MEMORY_BYTES_MAX, NOTHING, Known
 from narrows_licensing.verdict import Refused
+
+from narrows.atomic_file import replacing
 
 
 def memory_path(state_folder: Path) -> Path:
@@ -47,7 +48,8 @@ def open_remembering(state_folder: Path, open_with: Callable[[Known], OpenedFile
         now_known = read_known(state_folder)
         latest = open_with(now_known)
         if not isinstance(latest, Refused) and latest.known != now_known:
-            _replace(memory_path(state_folder), latest.known.to_json())
+            with replacing(memory_path(state_folder)) as file:
+                file.write(latest.known.to_json().encode())
         return latest
     return opened
 
@@ -60,15 +62,3 @@ def _locked(state_folder: Path) -> Iterator[None]:
     with (state_folder / "trust.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _replace(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with draft.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)

@@ -6,7 +6,6 @@ They are fetched and renewed by `seat`. A lease that ends while an encode runs c
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ from narrows_licensing.errors import LicensingError
 from narrows_licensing.lease import LEASE_BYTES_MAX, Lease, read_lease
 from narrows_licensing.lease_request import holder_of
 
+from narrows.atomic_file import replacing
 from narrows.installation import Installation
 from narrows.settings import Settings
 
@@ -44,9 +44,5 @@ def keep_lease(settings: Settings, text: str, place: int = 0) -> None:
     """Put a lease in its place, in whole or not at all. Raises OSError."""
     path = lease_path(settings, place)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_text(text)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with replacing(path) as file:
+        file.write(text.encode())
