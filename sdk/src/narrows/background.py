@@ -40,6 +40,7 @@ EXIT_SECONDS: Final = 3.0  # A process that ends waits no longer for its last re
 IDLE: Final = timedelta(minutes=15)  # Between looks at what other processes have appended.
 OTHERS_TURN: Final = timedelta(seconds=5)  # Then the other process is done, or has said until when it waits.
 PRUNED_EVERY: Final = timedelta(days=1)
+_CHANCE: Final = random.SystemRandom()  # Not the host's: its own draws must stay what its seed makes them.
 
 
 class BackgroundReporter:
@@ -55,7 +56,7 @@ class BackgroundReporter:
         *,
         connect: Callable[[Settings, str], MeteringClient] = connect,
         clock: Callable[[], datetime] = utc_now,
-        chance: Callable[[], float] = random.random,
+        chance: Callable[[], float] = _CHANCE.random,
     ) -> None:
         self.settings = settings
         self._connect = connect

@@ -28,6 +28,7 @@ VENDOR = Vendor()
 INSTALLATION = a_key("installation")
 RELAY = a_key("relay")
 REPORT = b'{"first_seq":1,"last_seq":2}'
+STATEMENT = b'{"share":{"due":1}}'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +148,13 @@ def documents() -> list[SignedDocument]:
             text=sign_detached(REPORT, typ=Typ.REPORT, key=INSTALLATION),
             kid=thumbprint(INSTALLATION.public_key()),
             read=lambda text: verify_detached(text, REPORT, typ=Typ.REPORT, keys=own),
+        ),
+        SignedDocument(
+            name="statement",
+            typ=Typ.STATEMENT,
+            text=sign_detached(STATEMENT, typ=Typ.STATEMENT, key=VENDOR.key(Role.RECEIPT)),
+            kid=kid[Role.RECEIPT],
+            read=lambda text: verify_detached(text, STATEMENT, typ=Typ.STATEMENT, keys=keys[Role.RECEIPT]),
         ),
         SignedDocument(
             name="bundle",

@@ -18,8 +18,9 @@ from narrows_licensing.signature import Typ, encode_base64url, public_key_to_tex
 from narrows_licensing.testing import a_key, a_license
 from narrows_licensing.trust import Role, sign_bundle
 
-from .documents import INSTALLATION, RELAY, REPORT, VENDOR, documents
+from .documents import INSTALLATION, RELAY, REPORT, STATEMENT, VENDOR, documents
 
+BODIES = {Typ.REPORT: REPORT, Typ.STATEMENT: STATEMENT}
 PATH = Path(__file__).with_name("vectors.json")
 
 
@@ -48,9 +49,9 @@ def _good() -> list[dict[str, Any]]:
         if document.typ is Typ.BUNDLE:
             continue
         jws = document.text
-        if document.typ is Typ.REPORT:  # Detached: the body travels beside it.
+        if document.typ in BODIES:  # Detached: the body travels beside it.
             header, _, signature = jws.split(".")
-            jws = f"{header}.{encode_base64url(REPORT)}.{signature}"
+            jws = f"{header}.{encode_base64url(BODIES[document.typ])}.{signature}"
         cases.append(_case(document.name, document.typ, jws, good=True))
     bundle = sign_bundle(VENDOR.bundle(), VENDOR.root_keys)
     for number, entry in enumerate(bundle["signatures"], start=1):
