@@ -17,20 +17,19 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from narrows_licensing.binding import Identity, Installation
 from narrows_licensing.certificate import read_key
 from narrows_licensing.claims import ClaimReader, seconds_of
-from narrows_licensing.errors import DocumentUnreadable, SignatureRefused
+from narrows_licensing.errors import DocumentUnreadable
 from narrows_licensing.license import BORROW_DAYS_MAX, License
 from narrows_licensing.policy import CLOCK_TOLERANCE, Circumstances, evaluate
+from narrows_licensing.request import unverified_claims
 from narrows_licensing.revocation import Status
 from narrows_licensing.signature import (
     TOKEN_BYTES_MAX,
     Typ,
-    decode_base64url,
     public_key_to_text,
     sign,
     thumbprint,
     verify,
 )
-from narrows_licensing.strict_json import JsonRefused, read_object
 from narrows_licensing.trust import AUDIENCE
 from narrows_licensing.verdict import Reason, Refused
 
@@ -90,7 +89,7 @@ def read_lease_request(token: str) -> LeaseRequest:
 
     Raises `SignatureRefused` for the signature, `DocumentUnreadable` for the contents.
     """
-    request = _read(_unverified(token))
+    request = _read(unverified_claims(token, size_max=LEASE_REQUEST_BYTES_MAX))
     keys = {request.installation_id: request.key}
     verify(token, typ=Typ.LEASE_REQUEST, keys=keys, size_max=LEASE_REQUEST_BYTES_MAX)
     return request
@@ -117,17 +116,6 @@ def admit(
     # Whatever else it asks for (presets, sizes, other bindings) is asked where the encode is.
     verdict = evaluate(license, Circumstances(now=at, status=status))
     return verdict if isinstance(verdict, Refused) else license
-
-
-def _unverified(token: str) -> Mapping[str, Any]:
-    # Only to find the key; the same bytes are read again by `verify`, which answers for them.
-    parts = token.split(".")
-    if len(token) > LEASE_REQUEST_BYTES_MAX or len(parts) != 3:
-        raise SignatureRefused(f"a request has three parts and up to {LEASE_REQUEST_BYTES_MAX} bytes")
-    try:
-        return read_object(decode_base64url(parts[1], "the payload"))
-    except JsonRefused as error:
-        raise SignatureRefused(f"the request is refused: {error}") from error
 
 
 def _read(claims: Mapping[str, Any]) -> LeaseRequest:

@@ -88,16 +88,20 @@ def read_request(token: str) -> Request:
 
     Raises `SignatureRefused` for the signature, `DocumentUnreadable` for the contents.
     """
-    request = _read(_unverified(token))
+    request = _read(unverified_claims(token))
     verify(token, typ=Typ.REQUEST, keys={request.installation_id: request.key})
     return request
 
 
-def _unverified(token: str) -> Mapping[str, Any]:
-    # Only to find the key; the same bytes are read again by `verify`, which answers for them.
+def unverified_claims(token: str, *, size_max: int = TOKEN_BYTES_MAX) -> Mapping[str, Any]:
+    """
+    The claims of a request of at most *size_max* bytes, only to find the key that must have signed it.
+
+    The same bytes are read again by `verify`, which answers for them. Raises `SignatureRefused`.
+    """
     parts = token.split(".")
-    if len(token) > TOKEN_BYTES_MAX or len(parts) != 3:
-        raise SignatureRefused(f"a request has three parts and up to {TOKEN_BYTES_MAX} bytes")
+    if len(token) > size_max or len(parts) != 3:
+        raise SignatureRefused(f"a request has three parts and up to {size_max} bytes")
     try:
         return read_object(decode_base64url(parts[1], "the payload"))
     except JsonRefused as error:
