@@ -7,7 +7,6 @@ The size and root of the last log are remembered in the state folder, so that no
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ from narrows_licensing.verdict import Refused
 from narrows_metering.errors import ProofRefused
 from narrows_metering.license_log import LicenseLog, LogHead, read_log
 
+from narrows.atomic_file import replacing
 from narrows.errors import LogRefused
 from narrows.gate import read_license, refusal
 from narrows.settings import Settings
@@ -65,7 +65,5 @@ def _remember(path: Path, head: LogHead) -> None:
         "root_hash": head.root_hash,
         "time": head.time.isoformat(),
     }
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with suppress(OSError):
-        draft.write_text(json.dumps(kept))
-        draft.replace(path)
+    with suppress(OSError), replacing(path) as file:
+        file.write(json.dumps(kept).encode())
