@@ -89,8 +89,9 @@ def test_the_invoice_is_what_the_statement_and_the_tariff_give(
     summary: dict[str, Any], statement: dict[str, Any]
 ) -> None:
     result, tiers = statement["result"], statement["contract"]["tariff"]["tiers"]
+    percent = statement["contract"]["share"][0]["tiers"][0]["percent"]
     baseline, delivered = (round(100 * cost(result[f"{n}_bytes"], tiers)) for n in ("baseline", "delivered"))
-    share = max(0, round((baseline - delivered) * Fraction(statement["contract"]["share_percent"]) / 100))
+    share = max(0, round((baseline - delivered) * Fraction(percent) / 100))
 
     assert result["baseline_bytes"] - result["delivered_bytes"] == result["saved_bytes"] == summary["saved_bytes"]
     assert Decimal(summary["invoice"]["total"]) == Decimal(share) / 100

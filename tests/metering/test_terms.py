@@ -41,8 +41,12 @@ def test_every_other_spelling_of_a_decimal_is_refused(text: object) -> None:
     [
         (lambda d: d.pop("metric"), "contract"),
         (lambda d: d.update(extra=1), "contract"),
-        (lambda d: d.update(share_percent="100.5"), "share_percent"),
-        (lambda d: d.update(share_percent=20), "decimal"),
+        (lambda d: d["share"][0]["tiers"][0].update(percent="100.5"), "percent"),
+        (lambda d: d["share"][0]["tiers"][0].update(percent=20), "decimal"),
+        (lambda d: d["share"][0].update(from_day=2), "share"),
+        (lambda d: d.update(share=[]), "share"),
+        (lambda d: d.update(exchange={"currency": "EUR", "rate": "1", "source": "ECB", "date": "x"}), "exchange"),
+        (lambda d: d.update(exchange={"currency": "USD", "rate": "0", "source": "ECB", "date": "x"}), "rate"),
         (lambda d: d.update(currency="XXX"), "currency"),
         (lambda d: d.update(customer_id=7), "customer_id"),
         (lambda d: d.update(contract_id=""), "contract_id"),
@@ -58,6 +62,47 @@ def test_terms_that_are_malformed_are_refused_by_name(change: Callable[[dict[str
     change(document)
     with pytest.raises(StatementUnreadable, match=named):
         Terms.from_dict(document)
+
+
+@pytest.mark.parametrize(
+    ("zone", "month", "start", "hours"),
+    [
+        ("UTC", "2026-11", "2026-11-01T00:00", 720),
+        ("Pacific/Kiritimati", "2026-11", "2026-10-31T10:00", 720),  # UTC+14, the first to see any month.
+        ("Europe/Berlin", "2026-03", "2026-02-28T23:00", 743),
+        ("Europe/Berlin", "2026-10", "2026-09-30T22:00", 745),
+        ("America/New_York", "2026-03", "2026-03-01T05:00", 743),
+        ("Australia/Lord_Howe", "2026-04", "2026-03-31T13:00", 720.5),  # Half an hour of it.
+        ("Africa/Cairo", "2026-04", "2026-03-31T22:00", 719),  # 24 April has no midnight there.
+        ("Asia/Kolkata", "2024-02", "2024-01-31T18:30", 696),
+    ],
+)
+def test_a_month_begins_and_ends_at_midnight_in_its_zone(zone: str, month: str, start: str, hours: float) -> None:
+    period = Period.from_dict({"month": month, "time_zone": zone, "first_day": 1, "last_day": int(hours + 6) // 24})
+
+    assert period.start == datetime.fromisoformat(start).replace(tzinfo=UTC)
+    assert period.end - period.start == timedelta(hours=hours)
+
+
+def test_a_day_without_a_midnight_begins_when_the_clock_jumps() -> None:
+    april = Period(year=2026, month=4, time_zone="Africa/Cairo", first_day=24)
+    assert april.start == datetime(2026, 4, 23, 22, tzinfo=UTC)
+
+
+def test_part_of_a_month_has_the_days_that_it_names() -> None:
+    period = Period(year=2026, month=1, first_day=31)
+
+    assert (period.start, period.end) == (datetime(2026, 1, 31, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
+    assert (period.days, period.days_in_month) == (1, 31)
+    assert Period.from_dict(period.to_dict()) == period
+
+
+@pytest.mark.parametrize(
+    "days", [{"first_day": 0}, {"first_day": 2, "last_day": 1}, {"last_day": 31}, {"time_zone": "Mars/Olympus"}]
+)
+def test_days_and_zones_that_do_not_exist_are_refused(days: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"first_day|time_zone"):
+        Period(year=2026, month=11, **days)
 
 
 def test_a_month_is_half_open_and_in_utc() -> None:

@@ -38,7 +38,7 @@ def correct(
         return None
     return {
         "contract": terms.to_dict(),
-        "month": str(period),
+        **period.to_dict(),
         "statement_hash": statement_hash,
         "accounted": [{"installation_id": name, "last_seq": last_seq} for name, last_seq in sorted(accounted.items())],
         "stated": figures[0],
@@ -58,7 +58,7 @@ def correct_again(stated: object, records: Records) -> dict[str, Any] | None:
             raise ValueError("accounted: malformed")
         return correct(
             Terms.from_dict(stated["contract"]),
-            Period.from_text(stated["month"]),
+            Period.from_dict(stated),
             statement_hash=str(stated["statement_hash"]),
             accounted=accounted,
             records=records,
@@ -81,4 +81,7 @@ def _figures(statement: Mapping[str, Any]) -> dict[str, Any]:
         "saved_bytes": statement["result"]["saved_bytes"],
         "saved": statement["valuation"]["saved"],
         "share": statement["share"]["amount"],
+        "parts": [
+            {name: part[name] for name in ("delivered_bytes", "saved_minor")} for part in statement["share"]["parts"]
+        ],
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from narrows_metering.canonical import canonical_json
 from narrows_metering.chain import merkle_root
@@ -20,6 +20,8 @@ from narrows_metering.sampling import Sample, draw, sample_seed
 from narrows_metering.terms import Period, Terms
 from narrows_metering.usage import Cell, Usage
 from narrows_metering.valuation import CdnMonth, CdnValue, Mode, avoided_cost, effective_price, reference_price
+
+_SETTLED_LATER: Final = frozenset({"share", "exchange", "invoiced_minor"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +39,9 @@ def draw_sample(usage: Usage, terms: Terms, period: Period) -> Drawn | None:
         return None
     # The chain's hash at the last delivery: fixed before anything could be measured for it, and it covers all before.
     root = merkle_root([usage.delivery_heads[name] for name in sorted(usage.delivery_heads)])
-    contract_hash = hashlib.sha256(canonical_json(terms.to_dict())).hexdigest()
+    # What is known before the month is over, and what decides what is measured: not the rate of its last day.
+    measured = {name: value for name, value in terms.to_dict().items() if name not in _SETTLED_LATER}
+    contract_hash = hashlib.sha256(canonical_json(measured)).hexdigest()
     seed = sample_seed(contract_hash=contract_hash, period=str(period), ledger_root=root)
     population = {rendition: entry.bytes_delivered for rendition, entry in usage.delivered.items()}
     return Drawn(seed=seed, ledger_root=root, sample=draw(population, seed, tail_count=terms.tail_count))
@@ -67,13 +71,13 @@ def value_months(terms: Terms, months: list[CdnMonth]) -> tuple[CdnValue, ...]:
     match terms.mode:
         case Mode.AVOIDED_COST:
             tariffs = {month.cdn: terms.tariff_of(month.cdn) for month in months}
-            return avoided_cost(months, tariffs, currency=terms.currency)
+            return avoided_cost(months, tariffs, currency=terms.valued_in)
         case Mode.REFERENCE_PRICE:
-            return reference_price(months, terms.reference_prices, currency=terms.currency)
+            return reference_price(months, terms.reference_prices, currency=terms.valued_in)
         case Mode.EFFECTIVE_PRICE:
             # A CDN whose invoice is not among the terms has no price, so nothing was saved there.
             invoiced = {month.cdn: terms.invoiced_minor.get(month.cdn, 0) for month in months}
-            paid = {cdn: Money(minor=minor, currency=terms.currency) for cdn, minor in invoiced.items()}
+            paid = {cdn: Money(minor=minor, currency=terms.valued_in) for cdn, minor in invoiced.items()}
             return effective_price(months, paid)
 
 

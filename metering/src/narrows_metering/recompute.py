@@ -128,7 +128,7 @@ def read_statement(path: Path) -> dict[str, Any]:
 def _read_premises(statement: dict[str, Any]) -> tuple[Terms, Period, Any, dict[str, int]]:
     terms = Terms.from_dict(statement.get("contract"))
     try:
-        period = Period.from_text(statement["period"]["month"])
+        period = Period.from_dict(statement["period"])
         drawn_up_at = time_from_text(statement["period"]["drawn_up_at"])
         proofs = statement["proofs"]["installations"]
         covered = {proof["installation_id"]: proof["last_seq"] for proof in proofs}
@@ -227,11 +227,16 @@ def _summary(statement: dict[str, Any], outcome: Recomputation) -> list[str]:
         f"  delivered   {result['delivered_bytes']:,} bytes",
         f"  baseline    {result['baseline_bytes']:,} bytes",
         f"  saved       {result['saved_bytes']:,} bytes, worth {Money(**statement['valuation']['saved'])}",
-        f"  share       {statement['share']['percent']} %: {Money(**statement['share']['amount'])}",
+        f"  share       {_percents(statement['share'])}: {Money(**statement['share']['amount'])}",
         f"  hash        {outcome.statement_hash}",
         *(f"  signed by   the {signer}, key {name}" for signer, name in outcome.signed_by.items()),
         *([] if outcome.signed_by else ["  signed by   nobody yet"]),
     ]
+
+
+def _percents(share: dict[str, Any]) -> str:
+    percents = dict.fromkeys(one["percent"] for part in share["parts"] for one in part["slices"])
+    return ", ".join(f"{percent} %" for percent in percents) or "none"
 
 
 def _shown(value: object) -> str:

@@ -14,6 +14,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from fractions import Fraction
 from typing import Any, Final
 
 from narrows_metering.canonical import INTEGER_MAX
@@ -32,8 +33,9 @@ from narrows_metering.reckoning import (
 )
 from narrows_metering.record import Record, time_to_text
 from narrows_metering.savings import bytes_at_equal_quality, saved_bytes
+from narrows_metering.share import allot_money, graduated
 from narrows_metering.tariff import Tariff, Tier
-from narrows_metering.terms import Period, Terms
+from narrows_metering.terms import Period, Terms, decimal_to_text, exchange_to_dict
 from narrows_metering.usage import Cell, LatestEvidence, Source, Usage, collect
 
 __all__ = ["FORMAT", "Exclusion", "NoShare", "Period", "Tariff", "Terms", "Tier", "draw_up", "statement_hash"]
@@ -60,7 +62,7 @@ class NoShare(StrEnum):
     NO_DELIVERIES = "no_deliveries"
     NO_EVIDENCE = "no_evidence"  # Deliveries, but none with usable evidence.
     NO_SAVINGS = "no_savings"  # We lost, or the tariff makes the difference worthless.
-    BELOW_MINOR_UNIT = "below_minor_unit"  # A share of less than half a cent.
+    BELOW_MINOR_UNIT = "below_minor_unit"  # A share of less than half a cent, or tiers of 0 %.
 
 
 def draw_up(
@@ -90,7 +92,7 @@ def draw_up(
     cells = delivered_cells(usage)
     months = cdn_months(terms, period, cells, baseline_cells(usage, lines, sample, cells, saved))
     values = value_months(terms, months)
-    nothing = Money(minor=0, currency=terms.currency)
+    nothing = Money(minor=0, currency=terms.valued_in)
     baseline_cost = sum((value.baseline_cost for value in values), nothing)
     delivered_cost = sum((value.delivered_cost for value in values), nothing)
     requests = sum(entry.requests for entry in usage.delivered.values())
@@ -99,14 +101,14 @@ def draw_up(
     if max(delivered, baseline, repeated, requests, baseline_cost.minor, delivered_cost.minor) > INTEGER_MAX:
         raise StatementImpossible(f"contract {terms.contract_id}: a total exceeds 2^53 − 1")
     valuation = baseline_cost - delivered_cost
-    share, reason = _share(terms, valuation, has_deliveries=delivered > 0, has_evidence=bool(lines))
+    share = _share(terms, period, usage, valuation, has_evidence=bool(lines))
 
     corrected = sum(correction["share"]["minor"] for correction in corrections)
     return {
         "format": FORMAT,
         "contract": terms.to_dict(),
         "period": {
-            "month": str(period),
+            **period.to_dict(),
             "start": time_to_text(period.start),
             "end": time_to_text(period.end),
             "drawn_up_at": time_to_text(drawn_up_at),
@@ -147,12 +149,9 @@ def draw_up(
             "saved": valuation.to_dict(),
         },
         "share": {
-            "percent": terms.to_dict()["share_percent"],
-            "rounding": ROUNDING,
-            "amount": share.to_dict(),
+            **share,
             "corrections": {"minor": corrected, "currency": terms.currency},
-            "due": {"minor": share.minor + corrected, "currency": terms.currency},
-            "reason": reason,
+            "due": {"minor": share["amount"]["minor"] + corrected, "currency": terms.currency},
         },
         "corrections": list(corrections),
         "exceptions": exceptions,
@@ -288,13 +287,42 @@ def _source(source: Source) -> dict[str, Any]:
     return {"installation_id": source.installation_id, "seq": source.seq}
 
 
-def _share(terms: Terms, valuation: Money, *, has_deliveries: bool, has_evidence: bool) -> tuple[Money, str | None]:
-    nothing = Money(minor=0, currency=terms.currency)
-    if not has_deliveries:
-        return nothing, NoShare.NO_DELIVERIES.value
+def _share(terms: Terms, period: Period, usage: Usage, valuation: Money, *, has_evidence: bool) -> dict[str, Any]:
+    """Our part of *valuation*, part by part of the month."""
+    saved = terms.exchange.convert(valuation, terms.currency) if terms.exchange else valuation
+    ends = [part.from_day for part in terms.share[1:]] + [period.last_day + 1]
+    parts = list[dict[str, Any]]()
+    amounts = allot_money(saved.minor, usage.part_bytes)
+    for part, end, delivered, minor in zip(terms.share, ends, usage.part_bytes, amounts, strict=True):
+        days = max(0, end - max(part.from_day, period.first_day))
+        slices = graduated(part.tiers, minor, months=Fraction(days, period.days_in_month))
+        parts.append(
+            {
+                "from_day": part.from_day,
+                "days": days,
+                "delivered_bytes": delivered,
+                "saved_minor": minor,
+                "slices": [
+                    {"percent": decimal_to_text(one.percent), "saved_minor": one.saved_minor, "minor": one.minor}
+                    for one in slices
+                ],
+                "minor": sum(one.minor for one in slices),
+            }
+        )
+    total = sum(part["minor"] for part in parts)
+    return {
+        "rounding": ROUNDING,
+        "exchange": terms.exchange and exchange_to_dict(terms.exchange),
+        "saved": saved.to_dict(),
+        "parts": parts,
+        "amount": {"minor": total, "currency": terms.currency},
+        "reason": None if total else _no_share(usage, saved, has_evidence=has_evidence).value,
+    }
+
+
+def _no_share(usage: Usage, saved: Money, *, has_evidence: bool) -> NoShare:
+    if not sum(usage.part_bytes):
+        return NoShare.NO_DELIVERIES
     if not has_evidence:
-        return nothing, NoShare.NO_EVIDENCE.value
-    if valuation.minor <= 0:
-        return nothing, NoShare.NO_SAVINGS.value
-    share = valuation.share(terms.share_percent)
-    return share, None if share.minor else NoShare.BELOW_MINOR_UNIT.value
+        return NoShare.NO_EVIDENCE
+    return NoShare.NO_SAVINGS if saved.minor <= 0 else NoShare.BELOW_MINOR_UNIT

@@ -7,27 +7,30 @@ The terms stand inside the statement, so whoever recomputes it needs no access t
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from narrows_metering.cdn_tariff import ANY_REGION, CdnTariff, PercentileTariff, VolumeTariff
 from narrows_metering.errors import StatementUnreadable
 from narrows_metering.estimator import MILLION, Method
 from narrows_metering.money import exponent
 from narrows_metering.sampling import TAIL_COUNT
+from narrows_metering.share import Exchange, SharePart, ShareTier
 from narrows_metering.tariff import Tariff, Tier
 from narrows_metering.valuation import Mode
 
-SHARE_DECIMALS_MAX: Final = 6
+DAYS_MAX: Final = 31
 CDNS_MAX: Final = 32
 PERCENT_MAX: Final = 1_000
 TAIL_COUNT_MAX: Final = 100_000
 
 _TERMS: Final = (
-    "contract_id customer_id baseline_id metric share_percent currency tariff cdn_tariffs mode reference_prices "
+    "contract_id customer_id baseline_id metric share currency exchange tariff cdn_tariffs mode reference_prices "
     "invoiced_minor method noise_ppm psnr_tolerance_percent tail_count"
 )
 
@@ -43,8 +46,8 @@ class Terms:
     customer_id: str
     baseline_id: str  # The codec and settings that the contract compares with: "libx265-medium".
     metric: str  # What equal quality means: "ms_ssim", "psnr".
-    share_percent: Decimal  # Our part of the money saved, 0 to 100.
-    currency: str
+    share: tuple[SharePart, ...]  # Our part of the money saved, by the day from which it holds; the first from day 1.
+    currency: str  # Of the share.
     tariff: Tariff  # Of every CDN that has none of its own.
     cdn_tariffs: tuple[CdnTariff, ...] = ()
     mode: Mode = Mode.AVOIDED_COST
@@ -53,17 +56,18 @@ class Terms:
     method: Method = Method.CENSUS
     noise_ppm: int = 0  # One standard deviation of a measured baseline; above 0 the lower bound is billed.
     psnr_tolerance_percent: int | None = None  # How far the baseline's bytes at equal PSNR may lie from the metric's.
+    exchange: Exchange | None = None  # Where the tariffs are in another currency than the share.
     tail_count: int = TAIL_COUNT  # How many assets beyond the certainty stratum are drawn.
 
     def __post_init__(self) -> None:
         for name in ("contract_id", "customer_id", "baseline_id", "metric"):
             if not getattr(self, name):
                 raise ValueError(f"{name}: empty")
-        share = self.share_percent
-        if not isinstance(share, Decimal) or not share.is_finite() or not 0 <= share <= 100:
-            raise ValueError("share_percent: not a decimal from 0 to 100")
-        if share != round(share, SHARE_DECIMALS_MAX):
-            raise ValueError(f"share_percent: more than {SHARE_DECIMALS_MAX} decimals")
+        days = [part.from_day for part in self.share]
+        if not days or days[0] != 1 or sorted(set(days)) != days or days[-1] > DAYS_MAX:
+            raise ValueError("share: parts by day, the first from day 1 and each later than the one before")
+        if self.exchange is not None and self.exchange.currency == self.currency:
+            raise ValueError("exchange: from the currency into itself")
         exponent(self.currency)
         if self.psnr_tolerance_percent is not None and not 0 <= self.psnr_tolerance_percent <= PERCENT_MAX:
             raise ValueError(f"psnr_tolerance_percent: neither null nor 0 to {PERCENT_MAX}")
@@ -75,6 +79,11 @@ class Terms:
             raise ValueError(f"reference_prices: none for {ANY_REGION}")
         if len(self.cdn_tariffs) > CDNS_MAX or len({one.cdn for one in self.cdn_tariffs}) != len(self.cdn_tariffs):
             raise ValueError(f"cdn_tariffs: at most {CDNS_MAX}, one per CDN")
+
+    @property
+    def valued_in(self) -> str:
+        """The currency of the tariffs, hence of what was saved."""
+        return self.exchange.currency if self.exchange else self.currency
 
     def tariff_of(self, cdn: str) -> CdnTariff:
         """The tariff of *cdn*."""
@@ -88,8 +97,12 @@ class Terms:
             "customer_id": self.customer_id,
             "baseline_id": self.baseline_id,
             "metric": self.metric,
-            "share_percent": decimal_to_text(self.share_percent),
+            "share": [
+                {"from_day": part.from_day, "tiers": [_share_tier_to_dict(tier) for tier in part.tiers]}
+                for part in self.share
+            ],
             "currency": self.currency,
+            "exchange": self.exchange and exchange_to_dict(self.exchange),
             "tariff": _tariff_to_dict(self.tariff),
             "cdn_tariffs": [_cdn_tariff_to_dict(one) for one in self.cdn_tariffs],
             "mode": self.mode.value,
@@ -114,8 +127,9 @@ class Terms:
                 customer_id=_text(members, "customer_id"),
                 baseline_id=_text(members, "baseline_id"),
                 metric=_text(members, "metric"),
-                share_percent=decimal_from_text(members["share_percent"]),
+                share=_share_from_list(members["share"]),
                 currency=_text(members, "currency"),
+                exchange=None if members["exchange"] is None else _exchange_from_dict(members["exchange"]),
                 tariff=_tariff_from_dict(members["tariff"]),
                 cdn_tariffs=tuple(_cdn_tariff_from_dict(one) for one in members["cdn_tariffs"]),
                 mode=Mode(_text(members, "mode")),
@@ -134,37 +148,78 @@ class Terms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
-    """One calendar month in UTC."""
+    """
+    One calendar month in a time zone, or the days of it in which a contract holds. Half-open, midnight to midnight.
+
+    Where the clock jumps over midnight the day begins with the jump; where midnight comes twice, with the first.
+    """
 
     year: int
     month: int  # 1 to 12.
+    time_zone: str = "UTC"  # IANA: "Europe/Stockholm".
+    first_day: int = 1
+    last_day: int = 0  # The month's last if 0.
+    start: datetime = field(init=False, compare=False, repr=False)  # The first moment, in UTC.
+    end: datetime = field(init=False, compare=False, repr=False)  # The first moment afterwards, in UTC.
 
     def __post_init__(self) -> None:
         if not 2000 <= self.year <= 9998 or not 1 <= self.month <= 12:
             raise ValueError("not a month between 2000-01 and 9998-12")
+        if not self.last_day:
+            object.__setattr__(self, "last_day", self.days_in_month)
+        if not 1 <= self.first_day <= self.last_day <= self.days_in_month:
+            raise ValueError(f"first_day and last_day: not days of {self} in their order")
+        object.__setattr__(self, "start", self.begin(self.first_day))
+        object.__setattr__(self, "end", self.begin(self.last_day + 1))
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """Read `2026-11`. Raises ValueError."""
+        """Read `2026-11`: all of that month in UTC. Raises ValueError."""
         if not _MONTH.fullmatch(text):
             raise ValueError(f"{text[:16]!r} is not a month of the form 2026-11")
         return cls(year=int(text[:4]), month=int(text[5:]))
 
-    @property
-    def start(self) -> datetime:
-        """The first moment of the month."""
-        return datetime(self.year, self.month, 1, tzinfo=UTC)
+    @classmethod
+    def from_dict(cls, members: Mapping[str, Any]) -> Self:
+        """Read `to_dict`'s result among other *members*. Raises KeyError and ValueError."""
+        month = cls.from_text(_text(members, "month"))
+        days = _count(members, "first_day"), _count(members, "last_day")
+        zone = _text(members, "time_zone")
+        return cls(year=month.year, month=month.month, time_zone=zone, first_day=days[0], last_day=days[1])
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in a statement."""
+        days = {"first_day": self.first_day, "last_day": self.last_day}
+        return {"month": str(self), "time_zone": self.time_zone, **days}
 
     @property
-    def end(self) -> datetime:
-        """The first moment after the month."""
-        return datetime(self.year + self.month // 12, self.month % 12 + 1, 1, tzinfo=UTC)
+    def days_in_month(self) -> int:
+        """28 to 31."""
+        return monthrange(self.year, self.month)[1]
+
+    @property
+    def days(self) -> int:
+        """How many days this period has."""
+        return self.last_day - self.first_day + 1
+
+    def begin(self, day: int) -> datetime:
+        """The first moment of a day of this month in its time zone, in UTC; the day after the last is allowed."""
+        midnight = datetime(self.year, self.month, 1, tzinfo=zone(self.time_zone)) + timedelta(days=day - 1)
+        return midnight.astimezone(UTC)
 
     def __contains__(self, time: datetime) -> bool:
         return self.start <= time < self.end
 
     def __str__(self) -> str:
         return f"{self.year:04}-{self.month:02}"
+
+
+def zone(name: str) -> ZoneInfo:
+    """The time zone of this IANA name. Raises ValueError."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"time_zone: {name[:64]!r} is not known") from None
 
 
 def decimal_to_text(value: Decimal) -> str:
@@ -178,6 +233,43 @@ def decimal_from_text(text: object) -> Decimal:
     if not isinstance(text, str) or not _DECIMAL.fullmatch(text):
         raise ValueError("not a decimal in its one spelling")
     return Decimal(text)
+
+
+def exchange_to_dict(exchange: Exchange) -> dict[str, str]:
+    """A rate as it stands in documents."""
+    rate = decimal_to_text(exchange.rate)
+    return {"currency": exchange.currency, "rate": rate, "source": exchange.source, "date": exchange.date}
+
+
+def _exchange_from_dict(document: object) -> Exchange:
+    members = _members(document, "currency rate source date", "exchange")
+    currency, source, date = (_text(members, name) for name in ("currency", "source", "date"))
+    return Exchange(currency=currency, rate=decimal_from_text(members["rate"]), source=source, date=date)
+
+
+def _share_tier_to_dict(tier: ShareTier) -> dict[str, Any]:
+    return {"up_to_minor": tier.up_to_minor, "percent": decimal_to_text(tier.percent)}
+
+
+def _share_from_list(document: object) -> tuple[SharePart, ...]:
+    if not isinstance(document, list):
+        raise ValueError("share: not a list")
+    parts = []
+    for entry in document:
+        members = _members(entry, "from_day tiers", "share")
+        if not isinstance(members["tiers"], list):
+            raise ValueError("share.tiers: not a list")
+        tiers = [_members(tier, "up_to_minor percent", "share.tiers") for tier in members["tiers"]]
+        parts.append(
+            SharePart(
+                from_day=_count(members, "from_day"),
+                tiers=tuple(
+                    ShareTier(up_to_minor=_optional(tier, "up_to_minor"), percent=decimal_from_text(tier["percent"]))
+                    for tier in tiers
+                ),
+            )
+        )
+    return tuple(parts)
 
 
 def _tariff_to_dict(tariff: Tariff) -> dict[str, Any]:

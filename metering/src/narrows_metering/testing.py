@@ -21,6 +21,7 @@ from narrows_metering.receipt import Receipt
 from narrows_metering.record import Kind, Record, genesis, time_to_text
 from narrows_metering.report import Report
 from narrows_metering.savings import QualityPoint, Unmatched, bytes_at_equal_quality
+from narrows_metering.share import SharePart, ShareTier
 from narrows_metering.tariff import Tariff, Tier
 from narrows_metering.terms import Period, Terms
 
@@ -156,6 +157,11 @@ def a_receipt_token(receipt: Receipt) -> str:
     return sign(receipt.claims(), typ=Typ.RECEIPT, key=a_key("server"))
 
 
+def a_share(percent: str, *, from_day: int = 1) -> SharePart:
+    """The same part of whatever is saved."""
+    return SharePart(from_day=from_day, tiers=(ShareTier(up_to_minor=None, percent=Decimal(percent)),))
+
+
 def some_terms(
     *, share_percent: str = "20", currency: str = "EUR", tiers: tuple[tuple[int | None, str], ...] = ((None, "0.05"),)
 ) -> Terms:
@@ -165,7 +171,7 @@ def some_terms(
         customer_id="customer-1",
         baseline_id="libx265-medium",
         metric="ms_ssim",
-        share_percent=Decimal(share_percent),
+        share=(a_share(share_percent),),
         currency=currency,
         tariff=Tariff(
             tariff_id="tariff-1",

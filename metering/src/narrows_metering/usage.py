@@ -7,7 +7,8 @@ Order does not matter: the same records give the same usage however the installa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -99,6 +100,7 @@ class Usage:
     psnr: dict[tuple[str, str], LatestEvidence] = field(default_factory=dict)  # The same at equal PSNR.
     delivered: dict[str, Delivered] = field(default_factory=dict)  # By rendition.
     repeated: dict[str, Delivered] = field(default_factory=dict)  # Told before, hence not delivered again.
+    part_bytes: list[int] = field(default_factory=list)  # Delivered, by the parts of the month with terms of their own.
     unreadable: dict[tuple[str, str], list[Source]] = field(default_factory=dict)  # By kind and member.
 
 
@@ -108,8 +110,8 @@ def collect(records_by_installation: Mapping[str, Iterable[Record]], *, terms: T
 
     Raises ChainBroken, naming installation and record, if a run was altered.
     """
-    usage = Usage()
-    told = _Told()
+    usage = Usage(part_bytes=[0] * len(terms.share))
+    told = _Told(cuts=[period.begin(part.from_day) for part in terms.share[1:]])
     for installation_id in sorted(records_by_installation):
         tree, descent = MerkleTree(), Descent()
         first, last = 1, Head(seq=0, hash=genesis(installation_id))
@@ -149,6 +151,7 @@ class _Told:
     """The deliveries that were told before: a fact that several ledgers carry, or an import that was run twice."""
 
     keys: tuple[str, ...] = ()  # Of the record in hand; see `descent`.
+    cuts: Sequence[datetime] = ()  # Where the second and every later part of the month begins.
     _facts: set[bytes] = field(default_factory=set)
     _imports: set[_Import] = field(default_factory=set)
 
@@ -186,7 +189,11 @@ def _take(usage: Usage, record: Record, source: Source, terms: Terms, period: Pe
         case Kind.DELIVERY:
             fact = read_delivery(record.payload)
             if isinstance(fact, Delivery) and fact.window_start in period:
-                counted = usage.repeated if told.again(fact) else usage.delivered
+                if told.again(fact):
+                    counted = usage.repeated
+                else:
+                    counted = usage.delivered
+                    usage.part_bytes[bisect_right(told.cuts, fact.window_start)] += fact.bytes_delivered
                 counted.setdefault(fact.rendition, Delivered()).add(fact, source, _slot(fact, terms, period))
                 usage.delivery_heads[source.installation_id] = record.hash
         case Kind.GAP:

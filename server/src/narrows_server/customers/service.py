@@ -9,6 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from narrows_metering.money import exponent
+from narrows_metering.share import SharePart, ShareTier
 from narrows_metering.tariff import BYTES_PER_GB, Tier
 from narrows_metering.tariff import Tariff as TariffTerms
 from narrows_metering.terms import Terms
@@ -165,7 +166,7 @@ def terms_of(contract: Contract) -> Terms:
         customer_id=contract.customer_id,
         baseline_id=contract.baseline_id,
         metric=contract.metric,
-        share_percent=Decimal(contract.share_percent),
+        share=(SharePart(from_day=1, tiers=(ShareTier(up_to_minor=None, percent=Decimal(contract.share_percent)),)),),
         currency=contract.tariff.currency,
         tariff=TariffTerms(tariff_id=contract.tariff_id, tiers=tiers_of(contract.tariff)),
     )

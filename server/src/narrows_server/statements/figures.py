@@ -17,7 +17,7 @@ class Figures:
     delivered_minor: int  # What the delivered traffic costs under the tariff.
     baseline_minor: int  # What the baseline's traffic would have cost.
     value_minor: int  # The difference.
-    share_percent: str
+    share_percent: str  # "25", or "25, 20" where several tiers were reached.
     share_minor: int
     reason: str | None  # Why the share is 0: a code of `narrows_metering.statement.NoShare`.
     has_usage: bool  # Whether anything was delivered or had to be left out.
@@ -35,7 +35,7 @@ def read_figures(document: str) -> Figures:
         delivered_minor=valuation["delivered_cost"]["minor"],
         baseline_minor=valuation["baseline_cost"]["minor"],
         value_minor=valuation["saved"]["minor"],
-        share_percent=share["percent"],
+        share_percent=", ".join(dict.fromkeys(one["percent"] for part in share["parts"] for one in part["slices"])),
         share_minor=share["amount"]["minor"],
         reason=share["reason"],
         has_usage=statement["delivered"]["deliveries"] > 0 or bool(statement["exceptions"]),

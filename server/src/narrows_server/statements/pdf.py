@@ -126,7 +126,20 @@ def _valuation(valuation: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _share(share: Mapping[str, Any]) -> list[list[str]]:
-    rows = [[f"{share['percent']} % of it", _money(share["amount"])]]
+    currency = share["amount"]["currency"]
+    rows = []
+    if rate := share["exchange"]:
+        at = f"1 {rate['currency']} = {rate['rate']} {currency}, {rate['source']}, {rate['date']}"
+        rows.append([f"Saved, at {at}", _money(share["saved"])])
+    for part in share["parts"]:
+        since = f", from day {part['from_day']}" if len(share["parts"]) > 1 else ""
+        rows += [
+            [
+                f"{one['percent']} % of {wording.money(one['saved_minor'], currency)}{since}",
+                wording.money(one["minor"], currency),
+            ]
+            for one in part["slices"]
+        ]
     if share["reason"]:
         rows.append(["Why nothing", share["reason"].replace("_", " ")])
     return [*rows, ["Corrections of earlier months", _money(share["corrections"])], ["Due", _money(share["due"])]]
