@@ -22,10 +22,10 @@ from typing import Any
 
 import numpy as np
 from narrows import files
-from narrows.baseline import Baseline, measure_rung
-from narrows.quality import MICRO, Metric, QualityMeter
+from narrows.media.quality import MICRO, Metric, QualityMeter
+from narrows.media.video import Source
+from narrows.savings.baseline import Baseline, measure_rung
 from narrows.settings import Settings
-from narrows.video import Source
 from narrows_licensing.development import development_license_file
 from scipy.interpolate import PchipInterpolator
 

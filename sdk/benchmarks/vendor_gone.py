@@ -21,7 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import narrows
 import numpy as np
-from narrows.picture import Picture
+from narrows.media.picture import Picture
 from narrows.settings import Settings
 from narrows_licensing.testing import Vendor, a_license
 

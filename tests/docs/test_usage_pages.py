@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from narrows.cli import app
+from narrows.cli.app import app
 from narrows.settings import Settings
 from narrows_server.cli import app as server_app
 from typer.testing import CliRunner

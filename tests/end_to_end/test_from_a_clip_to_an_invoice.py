@@ -15,11 +15,11 @@ from typing import Any
 
 import av
 import pytest
-from narrows.client import MeteringClient
 from narrows.errors import ReportRejected
-from narrows.quality import available_metrics
+from narrows.media.quality import available_metrics
+from narrows.reporting.client import MeteringClient
 from narrows.settings import Settings
-from narrows.usage import open_meter
+from narrows.usage.machine import open_meter
 from narrows_metering.canonical import canonical_json
 from narrows_metering.record import Kind
 from narrows_metering.report import next_report

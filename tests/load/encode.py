@@ -39,7 +39,7 @@ def measure_encode(folder: Path, *, width: int = 640, height: int = 360, frames:
     """Encode *frames* once, and meter many times. Imports torch, so it comes last."""
     import narrows
     from narrows.settings import Settings
-    from narrows.usage import open_meter
+    from narrows.usage.machine import open_meter
 
     from ..sdk.builders import a_picture
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import av
 import numpy as np
-from narrows.picture import Picture
+from narrows.media.picture import Picture
+from narrows.media.video import Y4MTarget, to_frame
 from narrows.settings import Settings
-from narrows.video import Y4MTarget, to_frame
 from numpy.typing import NDArray
 
 

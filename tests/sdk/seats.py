@@ -8,9 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from narrows.gate import read_license
-from narrows.place import take_place
-from narrows.seat import Away, Leased, SeatKeeper, Turned, World
+from narrows.license.gate import read_license
+from narrows.license.place import take_place
+from narrows.license.seat import Away, Leased, SeatKeeper, Turned, World
 from narrows.settings import Settings
 from narrows_licensing.document import OpenedFile
 from narrows_licensing.entitlement import Overage

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from narrows import files
 from narrows.errors import BitstreamError, LedgerDamaged, LicenseRefused, LicenseUnreadable, NotABitstream, VideoError
+from narrows.media.video import Source
 from narrows.settings import Settings
-from narrows.usage import open_meter
-from narrows.video import Source
+from narrows.usage.machine import open_meter
 from narrows_licensing.verdict import Reason
 
 from .builders import a_clip, a_clip_with_audio, settings_in

@@ -35,10 +35,11 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 @pytest.mark.parametrize(
     ("modules", "heavy"),
     [
-        ("narrows.cli", ("torch", "httpx", "sqlalchemy")),
-        ("narrows.cli_license", ("torch", "httpx", "sqlalchemy")),
-        ("narrows.cli_usage", ("torch", "httpx", "sqlalchemy")),
-        ("narrows.status, narrows.outbox, narrows.auditor, narrows.background", ("torch", "av")),
+        ("narrows.cli.app", ("torch", "httpx", "sqlalchemy")),
+        ("narrows.cli.license", ("torch", "httpx", "sqlalchemy")),
+        ("narrows.cli.usage", ("torch", "httpx", "sqlalchemy")),
+        ("narrows.reporting.status, narrows.reporting.outbox", ("torch", "av")),
+        ("narrows.reporting.auditor, narrows.reporting.background", ("torch", "av")),
     ],
 )
 def test_what_needs_no_codec_starts_without_it(modules: str, heavy: tuple[str, ...]) -> None:

@@ -9,9 +9,9 @@ import narrows
 import numpy as np
 import pytest
 from narrows.errors import LicenseRefused
+from narrows.media.video import to_frame, to_picture
 from narrows.settings import Settings
-from narrows.usage import open_meter
-from narrows.video import to_frame, to_picture
+from narrows.usage.machine import open_meter
 from narrows_metering.record import Kind
 
 from .builders import a_picture

@@ -15,9 +15,9 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
-from narrows.client import MeteringClient
+from narrows.reporting.client import MeteringClient
 from narrows.settings import Settings
-from narrows.usage import open_meter
+from narrows.usage.machine import open_meter
 from narrows_licensing.license import Kind as LicenseKind
 from narrows_metering.ledger import Entry
 from narrows_metering.record import Kind, Record

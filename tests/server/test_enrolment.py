@@ -8,11 +8,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from narrows.activation import activate, certificate_file, import_response, make_request
 from narrows.errors import LogRefused
-from narrows.gate import judge
 from narrows.installation import Installation
-from narrows.license_log import check_license_log
+from narrows.license.activation import activate, certificate_file, import_response, make_request
+from narrows.license.gate import judge
+from narrows.license.license_log import check_license_log
 from narrows.settings import Settings
 from narrows_licensing.certificate import read_installation_certificate, read_relay_certificate
 from narrows_licensing.license import LeaseTerms

@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from narrows.lease_client import LeaseClient
-from narrows.seat import Leased, Turned
+from narrows.license.lease_client import LeaseClient
+from narrows.license.seat import Leased, Turned
 from narrows_licensing.entitlement import Overage
 from narrows_licensing.lease import Lease, read_lease
 from narrows_licensing.lease_request import GIVE_BACK_PATH, LEASE_REQUEST_BYTES_MAX, LEASES_PATH, LeaseRequest

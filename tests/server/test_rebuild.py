@@ -11,9 +11,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from narrows.client import MeteringClient
-from narrows.reporter import Reported, report_usage
-from narrows.usage import open_meter
+from narrows.reporting.client import MeteringClient
+from narrows.reporting.reporter import Reported, report_usage
+from narrows.usage.machine import open_meter
 from narrows_licensing.trust import Role
 from narrows_metering.record import Kind
 from narrows_metering.statement import Exclusion

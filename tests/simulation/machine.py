@@ -15,11 +15,11 @@ from hashlib import sha256
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from narrows.client import MeteringClient
 from narrows.errors import UsageError
-from narrows.reporter import report_usage
+from narrows.reporting.client import MeteringClient
+from narrows.reporting.reporter import report_usage
 from narrows.settings import Settings
-from narrows.usage import Meter, Recovered, open_meter, recover
+from narrows.usage.machine import Meter, Recovered, open_meter, recover
 from narrows_licensing.signature import thumbprint
 from narrows_metering.errors import MeteringError
 from narrows_metering.ledger import Entry

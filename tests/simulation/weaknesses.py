@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from narrows import reporter
+from narrows.reporting import reporter
 from narrows_licensing.errors import SignatureRefused
 from narrows_licensing.signature import Typ, public_key_from_text, verify_detached
 from narrows_metering import descent, ledger_rows

@@ -39,17 +39,17 @@ if TYPE_CHECKING:
     from narrows.files import decode as decode
     from narrows.files import encode as encode
     from narrows.files import inspect as inspect
+    from narrows.media.picture import Picture as Picture
     from narrows.options import Preset as Preset
     from narrows.options import Tune as Tune
-    from narrows.picture import Picture as Picture
+    from narrows.reporting.status import EarlierUsage as EarlierUsage
+    from narrows.reporting.status import UsageStatus as UsageStatus
+    from narrows.reporting.status import usage_status as usage_status
     from narrows.session import Decoder as Decoder
     from narrows.session import Encoder as Encoder
     from narrows.session import EncodeSummary as EncodeSummary
     from narrows.session import Packet as Packet
     from narrows.settings import Settings as Settings
-    from narrows.status import EarlierUsage as EarlierUsage
-    from narrows.status import UsageStatus as UsageStatus
-    from narrows.status import usage_status as usage_status
 
 _HOME = {
     "narrows.errors": (
@@ -69,10 +69,10 @@ _HOME = {
     ),
     "narrows.files": ("DecodeResult", "EncodeResult", "FileInfo", "decode", "encode", "inspect"),
     "narrows.options": ("Preset", "Tune"),
-    "narrows.picture": ("Picture",),
+    "narrows.media.picture": ("Picture",),
     "narrows.session": ("Decoder", "Encoder", "EncodeSummary", "Packet"),
     "narrows.settings": ("Settings",),
-    "narrows.status": ("EarlierUsage", "UsageStatus", "usage_status"),
+    "narrows.reporting.status": ("EarlierUsage", "UsageStatus", "usage_status"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

@@ -11,10 +11,10 @@ from itertools import chain
 from pathlib import Path
 
 from narrows.errors import VideoError
+from narrows.media.video import CodedFile, PacketTarget, Source, TimedPicture, Y4MTarget
 from narrows.options import CRF_DEFAULT, KEYINT_DEFAULT, Preset, Tune
 from narrows.session import Decoder, Encoder, Packet
 from narrows.settings import Settings
-from narrows.video import CodedFile, PacketTarget, Source, TimedPicture, Y4MTarget
 
 Progress = Callable[[int, int | None, int], None]
 """Called after each frame with frames done, frames in all if known, and payload bytes so far."""

@@ -19,19 +19,19 @@ from typing import Self
 import av
 from narrows_metering.record import Kind
 
-from narrows.background import report_in_background
 from narrows.codec.bitstream import Configuration, StreamHeader
 from narrows.codec.coder import CodedFrame, FrameDecoder, FrameEncoder
 from narrows.codec.weights import LoadedModel, shipped_model
 from narrows.errors import CorruptBitstream
-from narrows.gate import Permission, require_permission
+from narrows.license.gate import Permission, require_permission
+from narrows.media.picture import Picture
+from narrows.media.quality import psnr
+from narrows.media.video import to_frame, to_picture
 from narrows.options import CRF_DEFAULT, KEYINT_DEFAULT, EncodeOptions, Preset, Tune, check_size
-from narrows.picture import Picture
-from narrows.quality import psnr
+from narrows.reporting.background import report_in_background
 from narrows.settings import Settings
-from narrows.usage import Meter, open_meter
-from narrows.usage import translated as translated_usage
-from narrows.video import to_frame, to_picture
+from narrows.usage.machine import Meter, open_meter
+from narrows.usage.machine import translated as translated_usage
 
 
 @dataclass(frozen=True, slots=True)

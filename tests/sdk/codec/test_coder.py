@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from narrows.codec.coder import CodedFrame, FrameDecoder, FrameEncoder
 from narrows.codec.weights import shipped_model
 from narrows.errors import BitstreamError, CorruptBitstream
+from narrows.media.picture import Picture
+from narrows.media.quality import psnr
 from narrows.options import EncodeOptions, Preset, Tune
-from narrows.picture import Picture
-from narrows.quality import psnr
 
 from ..builders import a_picture
 

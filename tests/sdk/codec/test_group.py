@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from narrows.codec.group import SPAN_MAX, depth_of, places
 from narrows.codec.lookahead import SPAN, Group, Lookahead
 from narrows.codec.rate_control import DEPTH_OFFSETS, ERROR_PRICES, quality_index
-from narrows.picture import Picture
+from narrows.media.picture import Picture
 
 from ..builders import a_picture
 

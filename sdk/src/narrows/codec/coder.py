@@ -22,8 +22,8 @@ from narrows.codec.reference import Reference
 from narrows.codec.refinement import Code, cost, refine
 from narrows.codec.weights import LoadedModel, require_model
 from narrows.errors import CorruptBitstream
+from narrows.media.picture import Picture
 from narrows.options import EncodeOptions, Tune
-from narrows.picture import Picture
 
 
 def _latent_size(width: int, height: int) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from narrows.picture import Picture
+from narrows.media.picture import Picture
 
 SPAN = 8
 _THUMBNAIL_DIVISOR = 16

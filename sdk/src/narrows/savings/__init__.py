@@ -1,0 +1,1 @@
+"""What is saved: the baseline at equal quality, evidence and its reproduction, deliveries, forecasts."""
