@@ -21,7 +21,7 @@ from narrows_server.statements import service as statements
 from narrows_server.transparency.service import merge
 from narrows_server.usage.endpoints import _take_in
 
-from ..server.builders import NOVEMBER, VENDOR, Site, a_contract, a_site, an_occasion, some_usage
+from ..server.builders import NOVEMBER, Site, a_contract, a_site, an_occasion, some_usage
 from ..server.postgres import Postgres
 from .books import Books, Struck, failing_after
 
@@ -79,7 +79,7 @@ def intake(report: tuple[bytes, str]) -> Work:
 
 def close_month(office: Office) -> object:
     with office.database.transaction() as session:
-        return statements.close(session, "kanal-1", NOVEMBER, vendor=VENDOR, occasion=an_occasion(DECEMBER_FIRST))
+        return statements.close(session, "kanal-1", NOVEMBER, occasion=an_occasion(DECEMBER_FIRST))
 
 
 def check_every_statement(books: Books, work: Work, *, looks_again: bool = False) -> int:

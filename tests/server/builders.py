@@ -25,15 +25,21 @@ from narrows_metering.testing import GB, a_delivery, an_encode, an_evidence
 from narrows_server.audit import Occasion
 from narrows_server.customers import service as customers
 from narrows_server.database import Database
-from narrows_server.invoices.party import Party, Vendor
 from narrows_server.licenses import service as licenses
 from narrows_server.office import Office
+from narrows_server.parties.party import Party, Seller
 from sqlalchemy import event
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 NOVEMBER = Period(year=2026, month=11)
-VENDOR = Vendor(
-    name="Narrows", address=("Uferstraße 12", "10115 Berlin"), payment=("IBAN DE02 1203 0000 0000 2020 51",)
+VENDOR = Seller(
+    name="Narrows",
+    address=("Uferstraße 12",),
+    postcode="10115",
+    city="Berlin",
+    country="DE",
+    iban="DE02120300000000202051",
+    bic="BYLADEM1001",
 )
 
 

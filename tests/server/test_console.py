@@ -10,13 +10,13 @@ import pytest
 from narrows_licensing.verdict import EXPLANATIONS, Reason
 from narrows_server import auth
 from narrows_server.customers import service as customers
-from narrows_server.invoices.party import Party
 from narrows_server.licenses import service as licenses
 from narrows_server.office import Office
+from narrows_server.parties.party import Party
 from narrows_server.statements import service as statements
 from narrows_server.usage import repository
 
-from .builders import NOVEMBER, VENDOR, Browser, Clock, Site, a_license, an_occasion, send, some_usage
+from .builders import NOVEMBER, Browser, Clock, Site, a_license, an_occasion, send, some_usage
 
 DECEMBER_FIRST = datetime(2026, 12, 1, 6, tzinfo=UTC)
 READ_ONLY_PATHS = (
@@ -106,7 +106,7 @@ class TestOverview:
         site.record(*some_usage())
         send(signed_in, site.report())
         with office.database.transaction() as session:
-            statements.close(session, "kanal-1", NOVEMBER, vendor=VENDOR, occasion=an_occasion(DECEMBER_FIRST))
+            statements.close(session, "kanal-1", NOVEMBER, occasion=an_occasion(DECEMBER_FIRST))
         page = signed_in.get("/").text
 
         for text in ("Kanal Fünf AB", site.installation_id, "November 2026", "200.0 GB", "EUR 2.00", "invoice.issued"):
@@ -118,7 +118,7 @@ class TestOverview:
         self, office: Office, signed_in: Browser, site: Site
     ) -> None:
         with office.database.transaction() as session:
-            statements.close(session, "kanal-1", NOVEMBER, vendor=VENDOR, occasion=an_occasion())
+            statements.close(session, "kanal-1", NOVEMBER, occasion=an_occasion())
 
         assert "the month is not over" in signed_in.get("/").text
 

@@ -11,8 +11,8 @@ from narrows_server.audit import trail
 from narrows_server.customers import service
 from narrows_server.errors import AlreadyExists, Invalid, NotFound
 from narrows_server.identity import slug
-from narrows_server.invoices.party import Party
 from narrows_server.office import Office
+from narrows_server.parties.party import Party
 
 from .builders import a_contract, an_occasion
 

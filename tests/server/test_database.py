@@ -61,7 +61,7 @@ def test_both_databases_get_exactly_the_tables_of_the_models(fresh_url: str) -> 
 def test_the_third_revision_goes_down_and_up_again(fresh_url: str) -> None:
     database = Database(fresh_url)
     try:
-        schema.upgrade(database)
+        schema.upgrade(database, to="0003")
         schema.downgrade(database, to="0002")
         schema.upgrade(database)
         with database.engine.connect() as connection:

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import random
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from narrows_metering.record import Kind
+from narrows_metering.record import Kind as Recorded
 from narrows_metering.statement import NoShare
 from narrows_server.database import Database
 from narrows_server.errors import Invalid, NotFound
-from narrows_server.invoices import pdf, repository, service
-from narrows_server.invoices.models import Invoice
+from narrows_server.invoices import numbering, pdf, service
+from narrows_server.invoices.models import Invoice, Kind
 from narrows_server.office import Office
+from narrows_server.parties.service import default_entity
 from narrows_server.statements import service as statements
 from narrows_server.statements.models import Statement
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from .builders import NOVEMBER, VENDOR, Browser, Site, an_occasion, send, some_usage
+from .builders import NOVEMBER, Browser, Site, an_occasion, send, some_usage
 
 DECEMBER_FIRST = datetime(2026, 12, 1, 6, tzinfo=UTC)
 FORBIDDEN_CHANGES = (
@@ -49,12 +50,11 @@ def take_number(database: Database, *, year: int, gives_up: bool) -> int | None:
     """Take a number as `issue` does; None if the transaction is given up afterwards."""
     try:
         with database.transaction() as session:
-            series = repository.lock_series(session, f"INV-{year}")
-            series.last_number += 1
-            session.flush()
+            entity = default_entity(session)
+            number = numbering.take_number(session, entity, Kind.INVOICE, date(year, 5, 1))
             if gives_up:
                 raise _Rollback
-            return series.last_number
+            return int(number.rpartition("-")[2])
     except _Rollback:
         return None
 
@@ -65,11 +65,11 @@ def issued(office: Office, browser: Browser, site: Site) -> str:
     return issue(office, browser, site, some_usage())
 
 
-def issue(office: Office, browser: Browser, site: Site, usage: list[tuple[Kind, dict[str, Any]]]) -> str:
+def issue(office: Office, browser: Browser, site: Site, usage: list[tuple[Recorded, dict[str, Any]]]) -> str:
     site.record(*usage)
     send(browser, site.report())
     with office.database.transaction() as session:
-        outcome = statements.close(session, "kanal-1", NOVEMBER, vendor=VENDOR, occasion=an_occasion(DECEMBER_FIRST))
+        outcome = statements.close(session, "kanal-1", NOVEMBER, occasion=an_occasion(DECEMBER_FIRST))
         invoice = session.get(Invoice, outcome.invoice_id)
         assert invoice is not None
         assert invoice.number is not None
@@ -116,9 +116,9 @@ class TestIssued:
 
     def test_an_issued_invoice_is_not_issued_again(self, office: Office, issued: str) -> None:
         with office.database.transaction() as session:
-            invoice, statement = _only(session)
+            invoice, _ = _only(session)
             with pytest.raises(Invalid, match="is not a draft"):
-                service.issue(session, invoice, statement, vendor=VENDOR, occasion=an_occasion())
+                service.issue(session, invoice, occasion=an_occasion())
 
     def test_the_document_names_parties_period_due_date_and_statement(self, office: Office, issued: str) -> None:
         written = document(office, issued)
@@ -127,10 +127,10 @@ class TestIssued:
 
         assert (written["issued_on"], written["due_on"]) == ("2026-12-01", "2026-12-31")
         assert written["period"] == {"first_day": "2026-11-01", "last_day": "2026-11-30"}
-        assert written["vendor"]["name"] == "Narrows"
-        assert written["customer"]["name"] == "Kanal Fünf AB"
+        assert written["seller"]["name"] == "Narrows"
+        assert written["buyer"]["name"] == "Kanal Fünf AB"
         assert written["statement"] == {"id": statement.id, "hash": statement.hash}
-        assert written["total_minor"] == sum(line["minor"] for line in written["lines"]) == 200
+        assert written["total_minor"] == sum(line["net_minor"] for line in written["lines"]) == 200
 
     def test_an_unknown_number_is_not_found(self, office: Office) -> None:
         with pytest.raises(NotFound):
@@ -155,7 +155,7 @@ class TestPaper:
             ("800.000 GB", "EUR 40.00"),
             ("200.000 GB", "EUR 10.00"),
         ]
-        assert texts["lines"] == [{"label": "Our share: 20 % of EUR 10.00", "amount": "EUR 2.00"}]
+        assert texts["lines"] == [{"label": "20 % of 10.00 EUR saved", "amount": "EUR 2.00"}]
         assert texts["total"] == "EUR 2.00"
         assert texts["reason"] == ""
 
@@ -176,7 +176,7 @@ class TestPaper:
 
     def test_markup_in_a_name_is_printed_and_not_obeyed(self, office: Office, issued: str) -> None:
         written = document(office, issued)
-        written["customer"]["name"] = '#panic("typst") *bold* [x] $a$'
+        written["buyer"]["name"] = '#panic("typst") *bold* [x] $a$'
 
         assert pdf.render(written).startswith(b"%PDF-")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from narrows_licensing.trust import Role, Roots, read_bundle
 from narrows_server.errors import HomeMissing, NotInitialised
 from narrows_server.keyring import make_keys, open_keyring
 from narrows_server.office import initialise, open_office
+from narrows_server.parties.service import default_entity, seller_of
 from narrows_server.settings import Settings
 
 from .builders import NOW, VENDOR, Clock
@@ -37,7 +39,12 @@ def test_running_init_again_changes_nothing(home: Path) -> None:
 
 def test_init_again_replaces_the_vendor_only_when_one_is_named(home: Path) -> None:
     initialise(settings(home), None, clock=Clock())
-    assert json.loads((home / "vendor.json").read_text())["name"] == VENDOR.name
+    with open_office(settings(home)) as office, office.database.snapshot() as session:
+        assert seller_of(default_entity(session)) == VENDOR
+
+    initialise(settings(home), replace(VENDOR, name="Narrows GmbH"), clock=Clock())
+    with open_office(settings(home)) as office, office.database.snapshot() as session:
+        assert default_entity(session).name == "Narrows GmbH"
 
 
 def test_private_files_can_be_read_by_their_owner_alone(home: Path) -> None:
@@ -88,8 +95,6 @@ def test_the_bundle_names_one_key_for_each_role_and_two_of_three_roots_signed_it
         (lambda home: shutil.copy(home / "keys/root/root-1.pem", home / "keys/license.pem"), "license key in"),
         (lambda home: (home / "trust-bundle.json").unlink(), "trust-bundle.json is missing"),
         (lambda home: (home / "trust-bundle.json").write_text("{}"), "is not signed by"),
-        (lambda home: (home / "vendor.json").unlink(), "vendor.json is missing"),
-        (lambda home: (home / "vendor.json").write_text('{"name": "x"}'), "must be an object with the members"),
         (lambda home: (home / "narrows.sqlite").unlink(), "the database is at revision None"),
     ],
 )

@@ -19,7 +19,6 @@ from sqlalchemy import func, select, text
 
 from .builders import (
     NOVEMBER,
-    VENDOR,
     Browser,
     Clock,
     FailingAfter,
@@ -43,7 +42,7 @@ def close(
     is_early: bool = False,
 ) -> Outcome:
     with office.database.transaction() as session:
-        return service.close(session, contract_id, period, vendor=VENDOR, occasion=an_occasion(at), is_early=is_early)
+        return service.close(session, contract_id, period, occasion=an_occasion(at), is_early=is_early)
 
 
 def figures(office: Office, statement_id: str | None) -> Figures:

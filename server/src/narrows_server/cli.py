@@ -14,10 +14,11 @@ import typer
 from narrows_server.customers.commands import contracts, customers, tariffs
 from narrows_server.errors import Invalid
 from narrows_server.invoices.commands import invoices
-from narrows_server.invoices.party import Vendor
 from narrows_server.key_commands import keys
 from narrows_server.licenses.commands import licenses, revocations
 from narrows_server.office import Office, initialise
+from narrows_server.parties.commands import billing, entities
+from narrows_server.parties.party import Seller
 from narrows_server.rotation import adopt_roots
 from narrows_server.statements.commands import months, statements
 from narrows_server.terminal import AsJson, Home, group, office_of, quoted, say, settings_of, show_json
@@ -28,7 +29,9 @@ SHUTDOWN_SECONDS_MAX = 10
 
 app = group("Issue licenses, take in usage reports, close months, write invoices.")
 for name, part in (
+    ("entity", entities),
     ("customer", customers),
+    ("billing", billing),
     ("tariff", tariffs),
     ("contract", contracts),
     ("license", licenses),
@@ -50,27 +53,33 @@ def init(
     ] = None,
     vendor_name: Annotated[str | None, typer.Option(help="Who the invoices are from.")] = None,
     vendor_address: Annotated[list[str] | None, typer.Option(help="A line of the address; repeat it.")] = None,
+    vendor_country: Annotated[str, typer.Option(help="Its country, ISO 3166-1.")] = "DE",
     vendor_email: Annotated[str | None, typer.Option(help="Where customers ask about invoices.")] = None,
     vendor_tax_id: Annotated[str | None, typer.Option(help="As printed on invoices.")] = None,
+    vendor_vat_id: Annotated[str | None, typer.Option(help="Without one, no VAT is charged.")] = None,
+    vendor_iban: Annotated[str | None, typer.Option(help="The account to pay to.")] = None,
     vendor_payment: Annotated[list[str] | None, typer.Option(help="A line that says how to pay; repeat it.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """
     Make keys, database and admin key in the state folder. Running it again changes nothing.
 
-    [dim]narrows-server init --home /srv/narrows --vendor-name "Narrows" --vendor-payment "IBAN DE02 …"[/]
+    [dim]narrows-server init --home /srv/narrows --vendor-name "Narrows" --vendor-iban DE02120300000000202051[/]
     """
     settings = settings_of(home)
-    details = (vendor_address, vendor_email, vendor_tax_id, vendor_payment)
+    details = (vendor_address, vendor_email, vendor_tax_id, vendor_vat_id, vendor_iban, vendor_payment)
     if vendor_name is None and any(details):
         raise Invalid("say --vendor-name as well: the vendor is replaced as a whole")
     vendor = None
     if vendor_name is not None:
-        vendor = Vendor(
+        vendor = Seller(
             name=vendor_name,
             address=tuple(vendor_address or ()),
+            country=vendor_country,
             email=vendor_email,
             tax_id=vendor_tax_id,
+            vat_id=vendor_vat_id,
+            iban=vendor_iban,
             payment=tuple(vendor_payment or ()),
         )
     if roots is not None:

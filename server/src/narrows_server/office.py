@@ -7,7 +7,6 @@ The only place that asks the operating system for the time or for who is at the 
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -18,9 +17,10 @@ from datetime import UTC, datetime
 from narrows_server import auth, schema
 from narrows_server.audit import Occasion
 from narrows_server.database import Database
-from narrows_server.errors import NotInitialised
-from narrows_server.invoices.party import Vendor, read_vendor
 from narrows_server.keyring import Keyring, make_keys, open_keyring, write_private
+from narrows_server.parties import repository as parties
+from narrows_server.parties.party import Seller
+from narrows_server.parties.service import add_entity, change_entity
 from narrows_server.settings import Settings
 
 ADMIN_KEY_NAME = "admin"
@@ -33,7 +33,6 @@ class Office:
     settings: Settings
     database: Database
     keyring: Keyring
-    vendor: Vendor
     clock: Callable[[], datetime]
 
     def occasion(self, actor: str | None = None) -> Occasion:
@@ -55,24 +54,29 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def initialise(settings: Settings, vendor: Vendor | None, *, clock: Callable[[], datetime] = utc_now) -> Initialised:
+def initialise(settings: Settings, vendor: Seller | None, *, clock: Callable[[], datetime] = utc_now) -> Initialised:
     """
-    Make whatever a state folder lacks: keys, database, admin key, and who the invoices are from.
+    Make whatever a state folder lacks: keys, database, admin key, and a legal entity that the invoices are from.
 
-    What exists is left alone, so it may be interrupted and run again; a *vendor* that is given replaces the old one.
+    What exists is left alone, so it may be interrupted and run again; a *vendor* that is given replaces what is known
+    of the first legal entity.
     """
     now = clock()
     made_keys = make_keys(settings, at=now)
-    if vendor is not None or not settings.vendor.exists():
-        document = (vendor or Vendor(name="Narrows")).to_dict()
-        settings.vendor.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     database = Database(settings.database_url)
     try:
         upgraded = schema.upgrade(database)
         with database.transaction() as session:
             admin_key = None
+            occasion = Occasion(actor=f"admin:{_account()}", at=now)
+            entities = parties.list_entities(session)
+            if not entities:
+                add_entity(
+                    session, vendor or Seller(name="Narrows", country="DE"), entity_id="vendor", occasion=occasion
+                )
+            elif vendor is not None:
+                change_entity(session, entities[0].id, vendor, occasion=occasion)
             if not auth.has_key(session, name=ADMIN_KEY_NAME):
-                occasion = Occasion(actor=f"admin:{_account()}", at=now)
                 admin_key = auth.make_key(session, name=ADMIN_KEY_NAME, occasion=occasion)
                 # Before the commit: a key that is known to the database but written nowhere would lock everybody out.
                 write_private(settings.admin_key, f"{admin_key}\n".encode())
@@ -85,13 +89,10 @@ def initialise(settings: Settings, vendor: Vendor | None, *, clock: Callable[[],
 def open_office(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> Iterator[Office]:
     """Open an initialised state folder. Raises `NotInitialised` saying what is missing."""
     keyring = open_keyring(settings)
-    if not settings.vendor.exists():
-        raise NotInitialised(f"{settings.vendor} is missing; run: narrows-server init")
-    vendor = read_vendor(settings.vendor.read_text(encoding="utf-8"))
     database = Database(settings.database_url)
     try:
         schema.require_current(database)
-        yield Office(settings=settings, database=database, keyring=keyring, vendor=vendor, clock=clock)
+        yield Office(settings=settings, database=database, keyring=keyring, clock=clock)
     finally:
         database.close()
 

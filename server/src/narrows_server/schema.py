@@ -15,14 +15,30 @@ from narrows_server.customers import models as customers
 from narrows_server.database import Base, Database
 from narrows_server.errors import NotInitialised
 from narrows_server.invoices import models as invoices
+from narrows_server.journal import models as journal
 from narrows_server.leases import models as leases
 from narrows_server.licenses import models as licenses
+from narrows_server.parties import models as parties
+from narrows_server.payments import models as payments
 from narrows_server.statements import models as statements
 from narrows_server.transparency import models as transparency
 from narrows_server.usage import models as usage
 
 # Importing them is what registers the tables.
-MODULES_WITH_TABLES = (audit, auth, customers, invoices, leases, licenses, statements, transparency, usage)
+MODULES_WITH_TABLES = (
+    audit,
+    auth,
+    customers,
+    invoices,
+    journal,
+    leases,
+    licenses,
+    parties,
+    payments,
+    statements,
+    transparency,
+    usage,
+)
 TABLES: MetaData = Base.metadata
 
 

@@ -2,7 +2,7 @@
 Where this server keeps its state: arguments first, then NARROWS_SERVER_* variables.
 
 The only reader of the environment in this distribution. It names places and nothing else: what is in
-them is read by `keyring`, `database` and `invoices.party`.
+them is read by `keyring` and `database`.
 """
 
 from __future__ import annotations
@@ -83,11 +83,6 @@ class Settings:
     @property
     def admin_key(self) -> Path:
         return self.home / "admin.key"
-
-    @property
-    def vendor(self) -> Path:
-        """Who the invoices are from."""
-        return self.home / "vendor.json"
 
     @property
     def address(self) -> Path:

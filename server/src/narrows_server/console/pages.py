@@ -24,6 +24,7 @@ from narrows_server.invoices import repository as invoices
 from narrows_server.licenses import repository as licenses
 from narrows_server.licenses.service import state
 from narrows_server.office import Office
+from narrows_server.parties.service import default_entity
 from narrows_server.statements import repository as statements
 from narrows_server.statements.figures import read_figures
 from narrows_server.usage import repository as usage
@@ -105,7 +106,7 @@ def _overview(session: Session, office: Office) -> dict[str, Any]:
         billed[invoice.currency] += invoice.total_minor
     installations = usage.overviews(session)
     return {
-        "vendor": office.vendor,
+        "vendor": default_entity(session),
         "now": now,
         "licenses": [(issued, state(issued, now)) for issued in licenses.list_licenses(session)],
         "installations": installations,

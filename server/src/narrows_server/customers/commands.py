@@ -12,7 +12,7 @@ from narrows_server import wording
 from narrows_server.customers import repository, service
 from narrows_server.customers.models import Contract, Customer, Tariff
 from narrows_server.errors import Invalid
-from narrows_server.invoices.party import Party
+from narrows_server.parties.party import Party
 from narrows_server.terminal import AsJson, Home, group, office_of, quoted, say, show_json, show_table
 
 customers = group("The companies that hold licenses and get invoices.")

@@ -21,7 +21,7 @@ from narrows_server.customers import repository
 from narrows_server.customers.models import Contract, Customer, Tariff
 from narrows_server.errors import AlreadyExists, Invalid, NotFound
 from narrows_server.identity import new_id, require_id, slug
-from narrows_server.invoices.party import ADDRESS_LINES_MAX, Party
+from narrows_server.parties.party import ADDRESS_LINES_MAX, Party
 
 NAME_CHARACTERS_MAX = 200
 TERMS_DAYS_MAX = 180

@@ -1,25 +1,50 @@
 """
-The invoice as a document: what is hashed, kept and printed.
+The invoice as a document: what is hashed, kept, printed and sent.
 
-Everything that the paper shows is in here, so a later change of an address or a tariff's name changes no old invoice.
+Everything that paper and XML show is in here, so a later change of an address, a rate or a tariff's name changes no
+old invoice. Pure: an order, two parties and a day go in. Amounts are integers in minor units.
 """
 
 from __future__ import annotations
 
 import calendar
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
 import rfc8785
 
-from narrows_server.customers.models import Contract
-from narrows_server.customers.service import party_of
-from narrows_server.invoices.party import Vendor
-from narrows_server.statements.figures import Figures
+from narrows_server.invoices.models import Kind
+from narrows_server.invoices.order import InvoiceOrder
+from narrows_server.parties.party import Buyer, Seller
+from narrows_server.rating.lines import Line
+from narrows_server.tax.breakdown import Subtotal, break_down
+from narrows_server.tax.treatment import Standing, Treatment, treat
 
-FORMAT = "narrows-invoice/1"
+FORMAT = "narrows-invoice/2"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaxEvidence:
+    """Why the buyer's VAT id counted, or did not."""
+
+    vat_id: str
+    country: str
+    checked_at: str
+    method: str
+    is_valid: bool
+    consultation_number: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parties:
+    """Who to whom, and what is known of the buyer's VAT id."""
+
+    seller: Seller
+    buyer: Buyer
+    evidence: TaxEvidence | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,41 +56,91 @@ class Numbered:
     due_on: date
 
 
-def write_document(
-    numbered: Numbered, contract: Contract, figures: Figures, *, vendor: Vendor, statement_id: str, statement_hash: str
-) -> dict[str, Any]:
-    """The document of an invoice over the share of one statement. Amounts are integers in minor units."""
-    period = statement_id.rpartition(".")[2]
-    year, month = int(period[:4]), int(period[5:])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessed:
+    """The lines of an order with their tax."""
+
+    treatments: tuple[Treatment, ...]  # One for each line.
+    subtotals: tuple[Subtotal, ...]
+
+    @property
+    def net_minor(self) -> int:
+        return sum(subtotal.base_minor for subtotal in self.subtotals)
+
+    @property
+    def tax_minor(self) -> int:
+        return sum(subtotal.tax_minor for subtotal in self.subtotals)
+
+
+def assess(order: InvoiceOrder, parties: Parties) -> Assessed:
+    """Tax every line by the day on which its period ends. Raises `TaxUnclear`."""
+    evidence, seller, buyer = parties.evidence, parties.seller, parties.buyer
+    counts = evidence is not None and evidence.is_valid and evidence.country == buyer.country
+    seller_standing = Standing(country=seller.country, has_vat_id=seller.vat_id is not None)
+    buyer_standing = Standing(country=buyer.country, has_vat_id=counts)
+    treatments = tuple(treat(seller_standing, buyer_standing, on=_tax_point(line, order)) for line in order.lines)
+    if not treatments:
+        treatments_of_nothing = treat(seller_standing, buyer_standing, on=order.last_day)
+        return Assessed(treatments=(), subtotals=break_down([(0, treatments_of_nothing)]))
+    nets = [line.amount.minor for line in order.lines]
+    return Assessed(treatments=treatments, subtotals=break_down(zip(nets, treatments, strict=True)))
+
+
+def write_document(numbered: Numbered, order: InvoiceOrder, parties: Parties, assessed: Assessed) -> dict[str, Any]:
+    """The document of an invoice."""
+    figures, exchange = order.figures, order.exchange
     return {
         "format": FORMAT,
+        "kind": Kind.INVOICE.value,
         "number": numbered.number,
         "issued_on": numbered.issued_on.isoformat(),
         "due_on": numbered.due_on.isoformat(),
-        "currency": figures.currency,
-        "vendor": vendor.to_dict(),
-        "customer": {"id": contract.customer_id, **party_of(contract.customer).to_dict()},
-        "contract": {
-            "id": contract.id,
-            "baseline": contract.baseline_id,
-            "metric": contract.metric,
-            "tariff": contract.tariff.name,
-            "terms_days": contract.terms_days,
-        },
-        "period": {
-            "first_day": f"{period}-01",
-            "last_day": f"{period}-{calendar.monthrange(year, month)[1]}",
-        },
+        "currency": order.currency,
+        "seller": parties.seller.to_dict(),
+        "buyer": parties.buyer.to_dict(),
+        "tax_evidence": asdict(parties.evidence) if parties.evidence else None,
+        "contract": asdict(order.contract) if order.contract else None,
+        "period": {"first_day": order.first_day.isoformat(), "last_day": order.last_day.isoformat()},
+        "credits": None,
         "volumes": [
             {"kind": "baseline", "bytes": figures.baseline_bytes, "minor": figures.baseline_minor},
             {"kind": "delivered", "bytes": figures.delivered_bytes, "minor": figures.delivered_minor},
             {"kind": "saved", "bytes": figures.saved_bytes, "minor": figures.value_minor},
-        ],
-        "lines": [{"kind": "share", "percent": figures.share_percent, "minor": figures.share_minor}],
-        "total_minor": figures.share_minor,
-        "reason": figures.reason,
-        "statement": {"id": statement_id, "hash": statement_hash},
+        ]
+        if figures
+        else [],
+        "lines": write_lines(order.lines, assessed.treatments),
+        "taxes": [subtotal.to_dict() for subtotal in assessed.subtotals],
+        "net_minor": assessed.net_minor,
+        "tax_minor": assessed.tax_minor,
+        "total_minor": assessed.net_minor + assessed.tax_minor,
+        "exchange": {
+            "currency": exchange.currency,
+            "rate": str(exchange.rate),
+            "on": exchange.on.isoformat(),
+            "source": exchange.source,
+        }
+        if exchange
+        else None,
+        "reason": figures.reason if figures else None,
+        "statement": asdict(order.statement) if order.statement else None,
     }
+
+
+def write_lines(lines: Sequence[Line], treatments: Sequence[Treatment]) -> list[dict[str, Any]]:
+    """The lines as they stand in a document, counted from 1."""
+    return [
+        {
+            "id": position,
+            "kind": line.kind.value,
+            "period": line.period,
+            "text": line.text,
+            "net_minor": line.amount.minor,
+            "category": treatment.category.value,
+            "rate": str(treatment.rate),
+        }
+        for position, (line, treatment) in enumerate(zip(lines, treatments, strict=True), start=1)
+    ]
 
 
 def canonical(document: dict[str, Any]) -> str:
@@ -76,3 +151,14 @@ def canonical(document: dict[str, Any]) -> str:
 def content_hash(text: str) -> str:
     """SHA-256 of a kept document, lower-case hex."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _tax_point(line: Line, order: InvoiceOrder) -> date:
+    """The last day of the line's month or year: a correction is taxed as what it corrects was."""
+    year, _, month = line.period.partition("-")
+    try:
+        if not month:
+            return date(int(year), 12, 31)
+        return date(int(year), int(month), calendar.monthrange(int(year), int(month))[1])
+    except ValueError:
+        return order.last_day

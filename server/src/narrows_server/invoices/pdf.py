@@ -48,12 +48,11 @@ def render(document: dict[str, Any]) -> bytes:
 
 def _texts(document: dict[str, Any]) -> dict[str, Any]:
     """Every text of the page, finished: the template computes nothing."""
-    vendor, customer, contract = document["vendor"], document["customer"], document["contract"]
+    vendor, customer, contract = document["seller"], document["buyer"], document["contract"]
     currency = document["currency"]
     issued_on = date.fromisoformat(document["issued_on"])
     month = wording.month(document["period"]["first_day"][:7])
     metric = _METRICS.get(contract["metric"], contract["metric"])
-    value = wording.money(document["volumes"][2]["minor"], currency)
     is_due = document["total_minor"] > 0
     return {
         "title": f"Invoice {document['number']}",
@@ -83,14 +82,16 @@ def _texts(document: dict[str, Any]) -> dict[str, Any]:
         ],
         "lines": [
             {
-                "label": f"Our share: {line['percent']} % of {value}" if is_due else "Our share",
-                "amount": wording.money(line["minor"], currency),
+                "label": line["text"],
+                "amount": wording.money(line["net_minor"], currency),
             }
             for line in document["lines"]
         ],
         "total": wording.money(document["total_minor"], currency),
         "reason": _REASONS[NoShare(document["reason"])] if document["reason"] else "",
-        "payment": [*vendor["payment"], f"Please quote {document['number']}."] if is_due and vendor["payment"] else [],
+        "payment": [f"IBAN {vendor['iban']}", f"Please quote {document['number']}."]
+        if is_due and vendor["iban"]
+        else [],
         "statement": [f"statement {document['statement']['id']}", f"sha256    {document['statement']['hash']}"],
     }
 

@@ -1,12 +1,15 @@
-"""Every query about invoices and their numbers."""
+"""Every query about invoices, credit notes and their numbers."""
 
 from __future__ import annotations
+
+from datetime import date
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from narrows_server.invoices.models import Invoice, InvoiceSeries
+from narrows_server.invoices.models import ISSUED, Invoice, InvoiceSeries, Kind, NumberPattern
+from narrows_server.parties.models import LegalEntity
 
 
 def get_by_number(session: Session, number: str) -> Invoice | None:
@@ -17,12 +20,49 @@ def get_by_statement(session: Session, statement_id: str) -> Invoice | None:
     return session.scalars(select(Invoice).where(Invoice.statement_id == statement_id)).first()
 
 
-def list_invoices(session: Session) -> list[Invoice]:
-    """Every invoice, newest number first; drafts come last."""
-    return list(session.scalars(select(Invoice).order_by(Invoice.number.desc(), Invoice.id)))
+def list_invoices(session: Session, *, customer_id: str | None = None) -> list[Invoice]:
+    """Every invoice and credit note, newest number first; drafts come last."""
+    query = select(Invoice).order_by(Invoice.number.is_(None), Invoice.number.desc(), Invoice.id)
+    return list(session.scalars(query if customer_id is None else query.where(Invoice.customer_id == customer_id)))
 
 
-def lock_series(session: Session, name: str) -> InvoiceSeries:
+def list_issued(
+    session: Session, *, entity_id: str | None = None, first_day: date | None = None, last_day: date | None = None
+) -> list[Invoice]:
+    """What was issued from *first_day* to *last_day*, in the order of issue."""
+    query = select(Invoice).where(Invoice.status == ISSUED).order_by(Invoice.issued_at, Invoice.number)
+    if entity_id is not None:
+        query = query.where(Invoice.entity_id == entity_id)
+    found = session.scalars(query)
+    return [
+        invoice
+        for invoice in found
+        if invoice.issued_at is not None
+        and (first_day is None or first_day <= invoice.issued_at.date())
+        and (last_day is None or invoice.issued_at.date() <= last_day)
+    ]
+
+
+def list_credit_notes(session: Session, invoice_id: str) -> list[Invoice]:
+    """The issued credit notes of one invoice, in the order of issue."""
+    query = select(Invoice).where(Invoice.credits_id == invoice_id, Invoice.status == ISSUED)
+    return list(session.scalars(query.order_by(Invoice.issued_at, Invoice.number)))
+
+
+def get_pattern(session: Session, entity_id: str, kind: Kind, on: date) -> NumberPattern | None:
+    """The pattern that is valid on a day: the newest that began by then."""
+    query = select(NumberPattern).where(
+        NumberPattern.entity_id == entity_id, NumberPattern.kind == kind.value, NumberPattern.valid_from <= on
+    )
+    return session.scalars(query.order_by(NumberPattern.valid_from.desc()).limit(1)).first()
+
+
+def first_entity_id(session: Session) -> str | None:
+    query = select(LegalEntity.id).order_by(LegalEntity.created_at, LegalEntity.id).limit(1)
+    return session.scalar(query)
+
+
+def lock_series(session: Session, name: str, *, entity_id: str, kind: Kind) -> InvoiceSeries:
     """The counter called *name*, locked until the end of the transaction; made if it is the first of its year."""
     locked = select(InvoiceSeries).where(InvoiceSeries.name == name).with_for_update()
     series = session.scalars(locked).first()
@@ -30,7 +70,7 @@ def lock_series(session: Session, name: str) -> InvoiceSeries:
         return series
     try:
         with session.begin_nested():
-            series = InvoiceSeries(name=name, last_number=0)
+            series = InvoiceSeries(name=name, entity_id=entity_id, kind=kind.value, last_number=0)
             session.add(series)
             session.flush()
     except IntegrityError:

@@ -22,7 +22,7 @@ class InvoiceOut(BaseModel):
     number: str | None
     status: str
     customer_id: str
-    statement_id: str
+    statement_id: str | None
     total: MoneyOut
     issued_at: datetime | None
     content_hash: str | None

@@ -64,9 +64,7 @@ def close_month(
             contract_ids = [contract] if contract else service.active_contracts(session, period)
         for contract_id in contract_ids:
             with office.database.transaction() as session:
-                outcome = service.close(
-                    session, contract_id, period, vendor=office.vendor, occasion=office.occasion(), is_early=early
-                )
+                outcome = service.close(session, contract_id, period, occasion=office.occasion(), is_early=early)
                 invoice = session.get(Invoice, outcome.invoice_id) if outcome.invoice_id else None
                 closed.append((outcome, invoice))
     if as_json:

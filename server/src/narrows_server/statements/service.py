@@ -14,6 +14,7 @@ from typing import Any
 
 import rfc8785
 from narrows_metering.errors import MeteringError
+from narrows_metering.money import Money
 from narrows_metering.record import Record
 from narrows_metering.statement import draw_up, statement_hash
 from narrows_metering.terms import Period
@@ -26,9 +27,11 @@ from narrows_server.customers.models import Contract
 from narrows_server.customers.service import require_contract, terms_of
 from narrows_server.errors import NotFound
 from narrows_server.invoices import service as invoices
-from narrows_server.invoices.party import Vendor
+from narrows_server.invoices.order import ContractNote, InvoiceOrder, StatementNote
+from narrows_server.parties.service import default_entity
+from narrows_server.rating.lines import Kind, Line
 from narrows_server.statements import repository
-from narrows_server.statements.figures import read_figures
+from narrows_server.statements.figures import Figures, read_figures
 from narrows_server.statements.models import Outcome, Statement
 from narrows_server.usage import repository as usage
 from narrows_server.usage.models import Installation
@@ -55,9 +58,7 @@ def active_contracts(session: Session, period: Period) -> list[str]:
     return [contract.id for contract in customers.list_contracts_begun_by(session, last_day)]
 
 
-def close(
-    session: Session, contract_id: str, period: Period, *, vendor: Vendor, occasion: Occasion, is_early: bool = False
-) -> Outcome:
+def close(session: Session, contract_id: str, period: Period, *, occasion: Occasion, is_early: bool = False) -> Outcome:
     """
     Close *period* for one contract and return its outcome.
 
@@ -80,11 +81,15 @@ def close(
     figures = read_figures(statement.document)
     if not figures.has_usage:
         return _decide(session, contract, period, occasion, Result.NOTHING_DUE, reason=figures.reason)
-    session.add(statement)
-    session.flush()
-    audit.write(session, occasion, "statement.drawn_up", statement.id, hash=statement.hash)
-    invoice = invoices.draft(session, statement, figures, occasion=occasion)
-    invoices.issue(session, invoice, statement, vendor=vendor, occasion=occasion)
+    try:
+        with session.begin_nested():
+            session.add(statement)
+            session.flush()
+            audit.write(session, occasion, "statement.drawn_up", statement.id, hash=statement.hash)
+            invoice = invoices.draft(session, _order(session, statement, figures, period), occasion=occasion)
+            invoices.issue(session, invoice, occasion=occasion)
+    except invoices.TaxUndecided as error:
+        return _decide(session, contract, period, occasion, Result.HELD, reason=error.detail)
     return _decide(
         session,
         contract,
@@ -136,6 +141,27 @@ def _draw_up(session: Session, contract: Contract, period: Period, occasion: Occ
         hash=statement_hash(document),
         document=rfc8785.dumps(document).decode(),
         contract=contract,
+    )
+
+
+def _order(session: Session, statement: Statement, figures: Figures, period: Period) -> InvoiceOrder:
+    """The invoice over the share of one statement."""
+    contract = statement.contract
+    money = Money(minor=figures.share_minor, currency=figures.currency)
+    text = f"{figures.share_percent} % of {Money(minor=figures.value_minor, currency=figures.currency)} saved"
+    return InvoiceOrder(
+        entity_id=default_entity(session).id,
+        customer_id=contract.customer_id,
+        currency=figures.currency,
+        lines=(Line(kind=Kind.SHARE, period=str(period), text=text, amount=money),),
+        first_day=period.start.date(),
+        last_day=(period.end - timedelta(days=1)).date(),
+        terms_days=contract.terms_days,
+        contract=ContractNote(
+            id=contract.id, baseline=contract.baseline_id, metric=contract.metric, tariff=contract.tariff.name
+        ),
+        statement=StatementNote(id=statement.id, hash=statement.hash),
+        figures=figures,
     )
 
 

@@ -1,0 +1,1 @@
+"""What leaves for others: CSV, DATEV, FOCUS, and the audit pack of an invoice."""

@@ -1,0 +1,1 @@
+"""Who sends invoices and who gets them: legal entities, billing profiles, and what is known of their VAT ids."""
