@@ -86,12 +86,16 @@ class Books:
 
 def _as_text(tables: dict[str, list[dict[str, Any]]]) -> str:
     invoices = {row["id"]: f"invoice {at}" for at, row in enumerate(tables.get("invoice", []), start=1)}
+    # A rolled back insert leaves a gap in PostgreSQL's ids, of entries as of all else.
+    entries = {row["id"]: at for at, row in enumerate(tables.get("journal_entry", []), start=1)}
     lines = []
     for name, rows in tables.items():
         for at, row in enumerate(rows, start=1):
             shown = dict(row)
             if isinstance(shown.get("id"), int):
                 shown["id"] = at
+            if "entry_id" in shown:
+                shown["entry_id"] = entries[shown["entry_id"]]
             if "token" in shown and name == "receipt":
                 shown["token"] = _claims(shown["token"])
             lines.append(f"{name} {json.dumps(shown, default=str, sort_keys=True)}")

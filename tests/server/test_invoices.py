@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,19 +14,22 @@ from narrows_metering.record import Kind as Recorded
 from narrows_metering.statement import NoShare
 from narrows_server.database import Database
 from narrows_server.errors import Invalid, NotFound
-from narrows_server.invoices import numbering, pdf, service
+from narrows_server.invoices import credit_notes, numbering, pdf, repository, service
 from narrows_server.invoices.models import Invoice, Kind
-from narrows_server.office import Office
+from narrows_server.journal import repository as journal
+from narrows_server.office import Office, initialise, open_office
 from narrows_server.parties.service import default_entity
+from narrows_server.settings import Settings
 from narrows_server.statements import service as statements
 from narrows_server.statements.models import Statement
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from .builders import NOVEMBER, Browser, Site, an_occasion, send, some_usage
+from .billing import BERLIN, DECEMBER_FIRST, PARIS, a_customer, an_entity, an_invoice, an_order
+from .builders import NOVEMBER, NOW, Browser, Clock, Site, an_occasion, send, some_usage
+from .postgres import Postgres
 
-DECEMBER_FIRST = datetime(2026, 12, 1, 6, tzinfo=UTC)
 FORBIDDEN_CHANGES = (
     "UPDATE invoice SET total_minor = total_minor + 1",
     "UPDATE invoice SET document = '{}'",
@@ -81,20 +86,96 @@ def document(office: Office, number: str) -> dict[str, Any]:
         return service.require_issued(session, number)
 
 
-class TestNumbers:
-    def test_sixteen_threads_with_a_third_of_rollbacks_leave_no_gap(self, office: Office) -> None:
-        dice = random.Random(7)
-        plans = [dice.random() < 0.3 for _ in range(160)]
-        with ThreadPoolExecutor(16) as pool:
-            taken = list(pool.map(lambda gives_up: take_number(office.database, year=2026, gives_up=gives_up), plans))
+@pytest.fixture(params=["sqlite", "postgresql"])
+def shared(request: pytest.FixtureRequest, home: Path, clock: Clock) -> Iterator[Office]:
+    """An office whose database is of either kind, with two entities and a customer."""
+    environ = {}
+    if request.param == "postgresql":
+        postgres = request.getfixturevalue("postgres")
+        assert isinstance(postgres, Postgres)
+        environ["NARROWS_SERVER_DATABASE_URL"] = postgres.fresh_database()
+    settings = Settings.read(environ, home=home)
+    initialise(settings, BERLIN, clock=clock)
+    with open_office(settings, clock=clock) as office:
+        with office.database.transaction() as session:
+            an_entity(session, PARIS, entity_id="paris")
+            a_customer(session)
+        yield office
 
-        numbers = sorted(number for number in taken if number is not None)
-        assert numbers == list(range(1, plans.count(False) + 1))
+
+def issue_one(office: Office, plan: tuple[str, bool, bool]) -> str | None:
+    """Issue an invoice of an entity, or a credit note over it as well; None if the transaction is given up."""
+    entity_id, is_credited, gives_up = plan
+    try:
+        with office.database.transaction() as session:
+            number = an_invoice(session, an_order(entity_id=entity_id)).number
+            assert number is not None
+            if is_credited:
+                occasion = an_occasion(DECEMBER_FIRST)
+                number = credit_notes.credit(session, number, reason="Wrong month", occasion=occasion).number
+            if gives_up:
+                raise _Rollback
+            return number
+    except _Rollback:
+        return None
+
+
+class TestNumbers:
+    def test_sixteen_threads_with_a_third_of_rollbacks_leave_no_gap_in_any_series(self, shared: Office) -> None:
+        dice = random.Random(7)
+        plans = [(dice.choice(["vendor", "paris"]), dice.random() < 0.3, dice.random() < 0.3) for _ in range(160)]
+        with ThreadPoolExecutor(16) as pool:
+            taken = list(pool.map(lambda plan: issue_one(shared, plan), plans))
+
+        assert taken.count(None) == sum(gives_up for _, _, gives_up in plans) > 30
+        with shared.database.snapshot() as session:
+            for entity, prefix in (("vendor", ""), ("paris", "PARIS-")):
+                kept = [is_credited for name, is_credited, gives_up in plans if name == entity and not gives_up]
+                numbers = [one.number for one in repository.list_invoices(session) if one.entity_id == entity]
+                expected = [f"INV-{prefix}2026-{n:06}" for n in range(1, len(kept) + 1)]
+                expected += [f"CRN-{prefix}2026-{n:06}" for n in range(1, sum(kept) + 1)]
+                assert sorted(numbers, key=str) == sorted(expected)
+            assert sum(balance.balance_minor for balance in journal.balances(session)) == 0
 
     def test_every_year_begins_with_one(self, office: Office) -> None:
         assert take_number(office.database, year=2026, gives_up=False) == 1
         assert take_number(office.database, year=2026, gives_up=False) == 2
         assert take_number(office.database, year=2027, gives_up=False) == 1
+
+    def test_a_pattern_holds_from_its_day_on(self, office: Office) -> None:
+        with office.database.transaction() as session:
+            entity = default_entity(session)
+            for day, pattern in ((date(2026, 12, 1), "R{year}/{month}-{number:03}"), (date(2027, 1, 1), "{number:09}")):
+                numbering.set_pattern(session, entity, Kind.INVOICE, pattern, valid_from=day, occasion=an_occasion())
+            days = (date(2026, 11, 30), date(2026, 12, 1), date(2026, 12, 31), date(2027, 1, 1))
+
+            assert [numbering.take_number(session, entity, Kind.INVOICE, day) for day in days] == [
+                "INV-2026-000001", "R2026/12-001", "R2026/12-002", "000000001"
+            ]  # fmt: skip
+
+    @pytest.mark.parametrize(
+        "pattern", ["INV", "inv-{number}", "{number}-{year}", "{0}{number}", "{number:06}X", "A" * 41 + "{number}"]
+    )
+    def test_a_pattern_that_could_repeat_or_hide_a_number_is_refused(self, office: Office, pattern: str) -> None:
+        with office.database.transaction() as session, pytest.raises(Invalid, match="cannot number documents"):
+            numbering.set_pattern(
+                session, default_entity(session), Kind.INVOICE, pattern, valid_from=NOW.date(), occasion=an_occasion()
+            )
+
+    def test_a_series_belongs_to_one_entity_and_one_kind(self, office: Office) -> None:
+        with office.database.transaction() as session:
+            entity = default_entity(session)
+            for kind in Kind:
+                numbering.set_pattern(
+                    session, entity, kind, "X-{number}", valid_from=NOW.date(), occasion=an_occasion()
+                )
+            numbering.take_number(session, entity, Kind.INVOICE, NOW.date())
+            with pytest.raises(Invalid, match="belong to the invoices of vendor"):
+                numbering.take_number(session, entity, Kind.CREDIT_NOTE, NOW.date())
+            with pytest.raises(Invalid, match="is over"):
+                numbering.set_pattern(
+                    session, entity, Kind.INVOICE, "Y-{number}", valid_from=date(2026, 1, 1), occasion=an_occasion()
+                )
 
     def test_an_invoice_is_numbered_in_the_year_in_which_it_is_issued(self, issued: str) -> None:
         assert issued == "INV-2026-000001"

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from narrows_server import audit
 from narrows_server.audit import Occasion
-from narrows_server.customers.repository import get_customer
+from narrows_server.customers.repository import get_customer, lock_customer
 from narrows_server.errors import Invalid, NotFound, ServerError
 from narrows_server.identity import new_id
 from narrows_server.invoices import repository
@@ -32,6 +32,7 @@ from narrows_server.invoices.document import (
 from narrows_server.invoices.models import DRAFT, ISSUED, Invoice, Kind
 from narrows_server.invoices.numbering import take_number
 from narrows_server.invoices.order import LINES_MAX, InvoiceOrder
+from narrows_server.journal.service import post_invoice
 from narrows_server.parties.models import VatIdCheck
 from narrows_server.parties.service import buyer_of, evidence_of, require_entity, seller_of
 from narrows_server.parties.vat_id import read_vat_id
@@ -56,7 +57,9 @@ def draft(session: Session, order: InvoiceOrder, *, occasion: Occasion) -> Invoi
 
     Raises `NotFound` for its entity or customer, `TaxUndecided`, and `Invalid` for lines that make no invoice.
     """
-    _check(order)
+    check_order(order)
+    if sum(line.amount.minor for line in order.lines) < 0:
+        raise Invalid("the lines come to less than nothing: that is a credit note, see `credit_surplus`")
     assessed = assess_order(session, order, occasion)[1]
     invoice = Invoice(
         id=new_id("inv"),
@@ -92,6 +95,8 @@ def issue(session: Session, invoice: Invoice, *, occasion: Occasion) -> Invoice:
     """
     if invoice.status != DRAFT:
         raise Invalid(f"invoice {invoice.number or invoice.id} is not a draft")
+    # Whoever needs both locks, of a customer and of a series, takes the customer's first.
+    lock_customer(session, invoice.customer_id)
     order = InvoiceOrder.from_text(invoice.order_text)
     parties, assessed = assess_order(session, order, occasion)
     issued_on = occasion.at.date()
@@ -104,6 +109,7 @@ def issue(session: Session, invoice: Invoice, *, occasion: Occasion) -> Invoice:
         setattr(invoice, name, value)
     invoice.due_on = due_on
     seal(session, invoice, write_document(numbered, order, parties, assessed), occasion=occasion)
+    post_invoice(session, invoice, occasion=occasion)
     return invoice
 
 
@@ -166,13 +172,12 @@ def assess_order(session: Session, order: InvoiceOrder, occasion: Occasion) -> t
     return parties, assessed
 
 
-def _check(order: InvoiceOrder) -> None:
+def check_order(order: InvoiceOrder) -> None:
+    """Raise `Invalid` for lines that make no document."""
     if len(order.lines) > LINES_MAX:
         raise Invalid(f"an invoice has at most {LINES_MAX} lines, not {len(order.lines)}")
     if any(line.amount.currency != order.currency for line in order.lines):
         raise Invalid(f"every line must be in {order.currency}")
-    if sum(line.amount.minor for line in order.lines) < 0:
-        raise Invalid("the lines come to less than nothing: credit an earlier invoice instead")
     if order.last_day < order.first_day:
         raise Invalid(f"a period cannot end on {order.last_day} and begin on {order.first_day}")
 
