@@ -32,6 +32,24 @@ VIEWS = 400
 SERVED_AT = "/videos/clip.mkv"
 SERVER_SECONDS_MAX = 30
 BIN = Path(sys.executable).parent
+TARIFF = {
+    "name": "CDN Europe",
+    "currency": "EUR",
+    "tiers": [
+        {"up_to_gb": "10000", "price_per_gb": "0.085"},
+        {"up_to_gb": "50000", "price_per_gb": "0.06"},
+        {"price_per_gb": "0.04"},
+    ],
+}
+CONTRACT = {
+    "customer": "acme",
+    "currency": "EUR",
+    "tariff": "cdn-europe",
+    "baseline": "libx265-medium",
+    "metric": "ms_ssim",
+    "share": [{"percent": "20"}],
+    "acceptance": "on_close",  # Nobody here waits ten days for a customer's silence.
+}
 console = Console()
 
 
@@ -134,11 +152,11 @@ def demonstrate(video: Path, out: Path, crf: int) -> dict[str, Any]:
     with demo.server() as url:
         with demo.step("contract", "vendor: customer, tariff, contract and license"):
             demo.run("narrows-server", "customer", "add", "Acme Streaming", "--id", "acme")
-            tariff = ["--currency", "EUR", "--tier", "10000:0.085", "--tier", "50000:0.06", "--tier", ":0.04"]
-            demo.run("narrows-server", "tariff", "add", "CDN Europe", "--id", "cdn-europe", *tariff)
-            contract = ["--customer", "acme", "--tariff", "cdn-europe", "--share", "20", "--starts", f"{month}-01"]
-            baseline = ["--baseline", "libx265-medium", "--metric", "ms_ssim"]
-            demo.run("narrows-server", "contract", "add", "--id", "acme-1", *contract, *baseline)
+            tariff, contract = out / "vendor" / "tariff.json", out / "vendor" / "contract.json"
+            tariff.write_text(json.dumps(TARIFF, indent=2) + "\n")
+            contract.write_text(json.dumps(CONTRACT | {"starts_on": f"{month}-01"}, indent=2) + "\n")
+            demo.run("narrows-server", "tariff", "add", str(tariff), "--id", "cdn-europe")
+            demo.run("narrows-server", "contract", "add", str(contract), "--id", "acme-1")
         with demo.step("refusal", "customer: encoding without a license is refused"):
             refused = demo.run("narrows", "encode", str(video), str(coded), expect=1)
         with demo.step("license", "vendor: issue the license; customer: verify it offline"):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -19,10 +18,13 @@ from narrows_licensing.trust import Role
 from narrows_metering.ledger import Ledger
 from narrows_metering.record import Kind
 from narrows_metering.report import Receipt, next_report, read_receipt
-from narrows_metering.tariff import Tier
 from narrows_metering.terms import Period
 from narrows_metering.testing import GB, a_delivery, an_encode, an_evidence
 from narrows_server.audit import Occasion
+from narrows_server.contracts import service as contracts
+from narrows_server.contracts.contract_document import ContractDocument
+from narrows_server.contracts.reading import check_document
+from narrows_server.contracts.tariff_document import TariffDocument
 from narrows_server.customers import service as customers
 from narrows_server.database import Database
 from narrows_server.licenses import service as licenses
@@ -158,33 +160,41 @@ def an_occasion(at: datetime = NOW) -> Occasion:
     return Occasion(actor="admin:test", at=at)
 
 
+def some_contract(**terms: object) -> dict[str, object]:
+    """The members of a contract document: a fifth of what is saved, from November 2026 on, binding once closed."""
+    return {
+        "customer": "kanal",
+        "currency": "EUR",
+        "starts_on": "2026-11-01",
+        "tariff": "kanal-1-tariff",
+        "baseline": "libx265-medium",
+        "metric": "ms_ssim",
+        "share": [{"percent": "20"}],
+        "acceptance": "on_close",
+        **terms,
+    }
+
+
 def a_contract(
     office: Office,
     *,
     customer_id: str = "kanal",
     contract_id: str = "kanal-1",
-    share: str = "20",
     currency: str = "EUR",
     price: str = "0.05",
+    **terms: object,
 ) -> str:
-    """A customer with a tariff and a contract; returns the contract's id."""
+    """A customer with a tariff and a contract, whose document may say more; returns the contract's id."""
     with office.database.transaction() as session:
         occasion = an_occasion(office.clock())
         party = Party(name="Kanal Fünf AB", address=("Storgatan 1", "111 23 Stockholm"), tax_id="SE556677889901")
         customers.add_customer(session, party, customer_id=customer_id, occasion=occasion)
-        tier = Tier(up_to_bytes=None, price_per_gb=Decimal(price))
-        customers.add_tariff(
-            session, "CDN 2026", currency=currency, tiers=(tier,), tariff_id=f"{contract_id}-tariff", occasion=occasion
-        )
-        order = customers.ContractOrder(
-            customer_id=customer_id,
-            tariff_id=f"{contract_id}-tariff",
-            share_percent=Decimal(share),
-            baseline_id="libx265-medium",
-            metric="ms_ssim",
-            starts_on=date(2026, 11, 1),
-        )
-        customers.add_contract(session, order, contract_id=contract_id, occasion=occasion)
+        priced = {"name": "CDN 2026", "currency": currency, "tiers": [{"price_per_gb": price}]}
+        tariff = check_document(TariffDocument, priced, what="tariff")
+        contracts.add_tariff(session, tariff, tariff_id=f"{contract_id}-tariff", occasion=occasion)
+        members = some_contract(customer=customer_id, currency=currency, tariff=f"{contract_id}-tariff") | terms
+        document = check_document(ContractDocument, members, what="contract")
+        contracts.add_contract(session, document, contract_id=contract_id, occasion=occasion)
     return contract_id
 
 

@@ -24,7 +24,13 @@ from narrows_server.office import Office, utc_now
 from typer.testing import CliRunner, Result
 
 from ..licensing.test_certificate import KEY, REQUEST
-from .builders import Browser, Site, send, some_usage
+from .builders import Browser, Site, send, some_contract, some_usage
+
+TARIFF = {
+    "name": "CDN 2026",
+    "currency": "EUR",
+    "tiers": [{"up_to_gb": "10000", "price_per_gb": "0.05"}, {"price_per_gb": "0.04"}],
+}
 
 
 @pytest.fixture
@@ -32,8 +38,8 @@ def commands(home: Path) -> CliRunner:
     return CliRunner(env={"NARROWS_SERVER_HOME": str(home)})
 
 
-def run(commands: CliRunner, *arguments: str, expect: int = 0) -> Result:
-    done = commands.invoke(app, list(arguments))
+def run(commands: CliRunner, *arguments: str, expect: int = 0, stdin: str | None = None) -> Result:
+    done = commands.invoke(app, list(arguments), input=stdin)
     assert done.exit_code == expect, done.output
     return done
 
@@ -47,9 +53,9 @@ def issue(commands: CliRunner, file: Path) -> str:
 
 def add_contract(commands: CliRunner) -> None:
     run(commands, "customer", "add", "Kanal Fünf AB", "--id", "kanal")
-    run(commands, "tariff", "add", "CDN 2026", "--tier", "10000:0.05", "--tier", ":0.04")
-    contract = ("--customer", "kanal", "--tariff", "cdn-2026", "--share", "12.5", "--starts", "2026-11-01")
-    run(commands, "contract", "add", *contract, "--id", "kanal-1")
+    run(commands, "tariff", "add", "-", stdin=json.dumps(TARIFF))
+    contract = some_contract(tariff="cdn-2026", share=[{"percent": "12.5"}])
+    run(commands, "contract", "add", "-", "--id", "kanal-1", stdin=json.dumps(contract))
 
 
 def test_from_init_to_a_license_that_an_sdk_accepts(tmp_path: Path) -> None:
@@ -116,8 +122,8 @@ def test_a_held_contract_makes_the_close_exit_with_1(commands: CliRunner) -> Non
         (("invoice", "pdf", "INV-1", "--out", "x.pdf"), 1, "there is no invoice INV-1"),
         (("month", "close", "2026-13"), 2, "not a month"),
         (("month", "close", "November"), 2, "not a month"),
-        (("tariff", "add", "X", "--tier", "5"), 2, "is not a tier"),
-        (("tariff", "add", "X", "--tier", ":1", "--currency", "[bold]"), 2, "'[bold]' is not known"),
+        (("tariff", "add", "no/such/file.json"), 2, "cannot be read"),
+        (("tariff", "add", "-"), 2, "not JSON"),
         (("init", "--vendor-email", "x@example.org"), 2, "--vendor-name"),
         (("customer", "remove"), 2, "No such command"),
     ],

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from decimal import Decimal
 from html.parser import HTMLParser
 
 import pytest
 from narrows_licensing.verdict import EXPLANATIONS, Reason
 from narrows_server import auth
+from narrows_server.contracts import service as contracts
+from narrows_server.contracts.contract_document import ContractDocument
+from narrows_server.contracts.reading import check_document
 from narrows_server.customers import service as customers
 from narrows_server.licenses import service as licenses
 from narrows_server.office import Office
@@ -16,7 +18,7 @@ from narrows_server.parties.party import Party
 from narrows_server.statements import service as statements
 from narrows_server.usage import repository
 
-from .builders import NOVEMBER, Browser, Clock, Site, a_license, an_occasion, send, some_usage
+from .builders import NOVEMBER, Browser, Clock, Site, a_license, an_occasion, send, some_contract, some_usage
 
 DECEMBER_FIRST = datetime(2026, 12, 1, 6, tzinfo=UTC)
 READ_ONLY_PATHS = (
@@ -148,19 +150,8 @@ class TestOverview:
         with office.database.transaction() as session:
             party = Party(name="<script>alert(1)</script>")
             customers.add_customer(session, party, customer_id="script", occasion=an_occasion())
-            customers.add_contract(
-                session,
-                customers.ContractOrder(
-                    customer_id="script",
-                    tariff_id="kanal-1-tariff",
-                    share_percent=Decimal(1),
-                    baseline_id="libx265-medium",
-                    metric="psnr",
-                    starts_on=NOVEMBER.start.date(),
-                ),
-                contract_id="script-1",
-                occasion=an_occasion(),
-            )
+            terms = check_document(ContractDocument, some_contract(customer="script"), what="contract")
+            contracts.add_contract(session, terms, contract_id="script-1", occasion=an_occasion())
         a_license(office, customer_id="script", contract_id="script-1")
         page = signed_in.get("/")
 

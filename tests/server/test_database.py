@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from narrows_metering.testing import GB, a_delivery, a_receipt, a_receipt_token,
 from narrows_metering.transparency import leaf_hash, log_entry
 from narrows_server import audit, schema
 from narrows_server.audit import AuditRow, Occasion
+from narrows_server.contracts.service import document_on
 from narrows_server.database import Database
 from narrows_server.office import Office
 from narrows_server.transparency.models import PendingLeaf
@@ -86,6 +88,8 @@ def test_usage_from_before_the_second_revision_is_kept_counted_and_queued_for_th
             assert (installation.encode_count, installation.delivered_bytes) == (1, 7 * GB)
             assert list(repository.read_records(session, installation.id, last_seq=2)) == records
             pending = session.scalars(select(PendingLeaf)).one()
+            terms = document_on(session, "kanal-1", NOW.date())
+        assert (terms.share[0].percent, terms.payment_days) == (Decimal(20), 30)
         assert pending.leaf_hash == leaf_hash(log_entry(receipt)).hex()
         for statement in ("UPDATE record SET kind = 'gap'", "DELETE FROM record", "UPDATE log_leaf SET last_seq = 1"):
             if "log_leaf" in statement:
@@ -101,7 +105,7 @@ def write_first_revision(connection: Connection, records: list[Record], receipt:
     i, at = receipt.installation_id, NOW
     rows: list[tuple[str, list[object]]] = [
         ("customer", ["kanal", "Kanal", "Storgatan 1", None, None, at]),
-        ("tariff", ["t", "CDN", "EUR", "[]", at]),
+        ("tariff", ["t", "CDN", "EUR", '[[1000, "0.05"], [null, "0.0400"]]', at]),
         ("contract", ["kanal-1", "kanal", "t", "20", "libx265-medium", "ms_ssim", NOW.date(), 30, at]),
         ("license", ["l", "kanal", "kanal-1", "production", at, at, None, "token"]),
         ("installation", [i, "kanal", "kanal-1", "l", "key", "narrows 0.1.0", at, at, 2, records[-1].hash]),

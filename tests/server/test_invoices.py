@@ -42,8 +42,10 @@ FORBIDDEN_CHANGES = (
     "UPDATE record SET hash = 'x'",
     "DELETE FROM record",
     "UPDATE receipt SET token = 'x'",
-    "UPDATE contract SET share_percent = '30'",
-    "UPDATE tariff SET tiers = '[]'",
+    "UPDATE contract SET starts_on = '2026-12-01'",
+    "UPDATE contract_version SET document = '{}'",
+    "DELETE FROM contract_version",
+    "UPDATE tariff SET document = '{}'",
 )
 
 

@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from narrows_server.customers.commands import contracts, customers, tariffs
+from narrows_server.contracts.commands import contracts, tariffs
+from narrows_server.customers.commands import customers
 from narrows_server.errors import Invalid
 from narrows_server.invoices.commands import invoices
 from narrows_server.key_commands import keys

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import MetaData
+from sqlalchemy import Connection, MetaData
 
 from narrows_server import audit, auth
+from narrows_server.contracts import models as contracts
 from narrows_server.customers import models as customers
 from narrows_server.database import Base, Database
 from narrows_server.errors import NotInitialised
@@ -28,6 +31,7 @@ from narrows_server.usage import models as usage
 MODULES_WITH_TABLES = (
     audit,
     auth,
+    contracts,
     customers,
     invoices,
     journal,
@@ -45,7 +49,7 @@ TABLES: MetaData = Base.metadata
 def upgrade(database: Database, *, to: str = "head") -> bool:
     """Bring *database* to the newest revision, or *to* an older one; True unless it was at the newest already."""
     config = _config()
-    with database.engine.begin() as connection:
+    with _remodelling(database) as connection:
         before = MigrationContext.configure(connection).get_current_revision()
         config.attributes["connection"] = connection
         command.upgrade(config, to)
@@ -55,9 +59,33 @@ def upgrade(database: Database, *, to: str = "head") -> bool:
 def downgrade(database: Database, *, to: str) -> None:
     """Take *database* back to an older revision, which loses what only newer ones can hold."""
     config = _config()
-    with database.engine.begin() as connection:
+    with _remodelling(database) as connection:
         config.attributes["connection"] = connection
         command.downgrade(config, to)
+
+
+@contextmanager
+def _remodelling(database: Database) -> Iterator[Connection]:
+    """
+    A transaction in which SQLite lets a table be replaced that others refer to; what refers is checked at its end.
+
+    The procedure of https://sqlite.org/lang_altertable.html, section 7; the pragma has no effect within a transaction.
+    """
+    with database.engine.connect() as connection:
+        if connection.dialect.name != "sqlite":
+            with connection.begin():
+                yield connection
+            return
+        driver = connection.connection.dbapi_connection
+        assert driver is not None
+        driver.execute("PRAGMA foreign_keys=OFF")
+        try:
+            with connection.begin():
+                yield connection
+                broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+                assert not broken, f"a migration left references to nothing: {broken[:3]}"
+        finally:
+            driver.execute("PRAGMA foreign_keys=ON")
 
 
 def require_current(database: Database) -> None:

@@ -19,7 +19,8 @@ from narrows_licensing.license import Kind, LeaseTerms, License, MeteringMode, M
 from narrows_licensing.signature import Typ, verify
 from sqlalchemy.orm import Session
 
-from narrows_server.customers.service import require_contract, require_customer
+from narrows_server.contracts.service import document_on, require_contract
+from narrows_server.customers.service import require_customer
 from narrows_server.errors import Invalid, NotFound
 from narrows_server.identity import new_id
 from narrows_server.keyring import Keyring
@@ -118,7 +119,7 @@ def draft_new(session: Session, order: LicenseOrder, *, keyring: Keyring, at: da
             mode=MeteringMode.REQUIRED,
             report_url=order.report_url,
             contract_id=contract.id,
-            baseline_id=contract.baseline_id,
+            baseline_id=document_on(session, contract.id, issued_at.date()).baseline,
             max_unreported=None if days is None else timedelta(days=days),
             max_unreported_bytes=order.max_unreported_bytes,
         ),

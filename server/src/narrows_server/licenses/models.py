@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import ForeignKey, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from narrows_server.customers.models import Contract, Customer
+from narrows_server.contracts.models import Contract
+from narrows_server.customers.models import Customer
 from narrows_server.database import Base, UtcDateTime
 
 

@@ -18,7 +18,8 @@ from sqlalchemy.orm import Session
 
 from narrows_server import audit
 from narrows_server.audit import Occasion
-from narrows_server.customers.service import require_contract, require_customer
+from narrows_server.contracts.service import require_contract
+from narrows_server.customers.service import require_customer
 from narrows_server.errors import Invalid, NotFound
 from narrows_server.keyring import Keyring
 from narrows_server.licenses import repository

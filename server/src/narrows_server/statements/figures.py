@@ -8,13 +8,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """Totals of one statement. Amounts are minor units of *currency*; they may be negative, the share may not."""
+    """Totals of one statement. Amounts are minor units; they may be negative, the share may not."""
 
+    baseline: str  # The codec and settings that were compared with.
+    metric: str
     delivered_bytes: int
     baseline_bytes: int
     saved_bytes: int
-    currency: str
-    delivered_minor: int  # What the delivered traffic costs under the tariff.
+    currency: str  # Of the share.
+    valued_in: str  # Of what was saved: the tariff's.
+    delivered_minor: int  # In *valued_in*: what the delivered traffic costs under the tariff.
     baseline_minor: int  # What the baseline's traffic would have cost.
     value_minor: int  # The difference.
     share_percent: str  # "25", or "25, 20" where several tiers were reached.
@@ -28,10 +31,13 @@ def read_figures(document: str) -> Figures:
     statement = json.loads(document)
     result, valuation, share = statement["result"], statement["valuation"], statement["share"]
     return Figures(
+        baseline=statement["baseline"]["baseline_id"],
+        metric=statement["baseline"]["metric"],
         delivered_bytes=result["delivered_bytes"],
         baseline_bytes=result["baseline_bytes"],
         saved_bytes=result["saved_bytes"],
         currency=statement["contract"]["currency"],
+        valued_in=valuation["saved"]["currency"],
         delivered_minor=valuation["delivered_cost"]["minor"],
         baseline_minor=valuation["baseline_cost"]["minor"],
         value_minor=valuation["saved"]["minor"],

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from narrows_server.customers.models import Contract
+from narrows_server.contracts.models import Contract
 from narrows_server.database import Base, UtcDateTime
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from narrows_server.statements.models import Outcome, Statement
@@ -14,6 +14,12 @@ def get_statement(session: Session, statement_id: str) -> Statement | None:
 
 def get_outcome(session: Session, contract_id: str, period: str) -> Outcome | None:
     return session.get(Outcome, (contract_id, period))
+
+
+def last_closed_period(session: Session, contract_id: str) -> str | None:
+    """The last month of a contract that was invoiced or had nothing due."""
+    query = select(func.max(Outcome.period)).where(Outcome.contract_id == contract_id, Outcome.result != "held")
+    return session.scalar(query)
 
 
 def list_statements(session: Session) -> list[Statement]:

@@ -8,7 +8,7 @@ simply run again, and one that is run again finds what it did before and does no
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -22,9 +22,11 @@ from sqlalchemy.orm import Session
 
 from narrows_server import audit
 from narrows_server.audit import Occasion
+from narrows_server.contracts import repository as contracts
+from narrows_server.contracts.models import Contract
+from narrows_server.contracts.month import ContractMonth
+from narrows_server.contracts.service import TermsIncomplete, active_month, require_contract, require_tariff, terms_for
 from narrows_server.customers import repository as customers
-from narrows_server.customers.models import Contract
-from narrows_server.customers.service import require_contract, terms_of
 from narrows_server.errors import NotFound
 from narrows_server.invoices import service as invoices
 from narrows_server.invoices.order import ContractNote, InvoiceOrder, StatementNote
@@ -53,9 +55,19 @@ class _Held:
 
 
 def active_contracts(session: Session, period: Period) -> list[str]:
-    """The ids of the contracts that have begun by the end of *period*, in a fixed order."""
-    last_day = (period.end - timedelta(days=1)).date()
-    return [contract.id for contract in customers.list_contracts_begun_by(session, last_day)]
+    """The ids of the contracts that hold on some day of the calendar month *period*, in a fixed order."""
+    last_day = date(period.year, period.month, period.days_in_month)
+    begun = contracts.list_contracts_begun_by(session, last_day)
+    return [contract.id for contract in begun if active_month(session, contract.id, period) is not None]
+
+
+def first_open_day(session: Session, contract_id: str) -> date:
+    """The first day of the first month of a contract that is not closed, or its own first day if none is."""
+    closed = repository.last_closed_period(session, contract_id)
+    if closed is None:
+        return require_contract(session, contract_id).starts_on
+    month = Period.from_text(closed)
+    return date(month.year, month.month, 1) + timedelta(days=month.days_in_month)
 
 
 def close(session: Session, contract_id: str, period: Period, *, occasion: Occasion, is_early: bool = False) -> Outcome:
@@ -70,12 +82,13 @@ def close(session: Session, contract_id: str, period: Period, *, occasion: Occas
     outcome = repository.get_outcome(session, contract.id, str(period))
     if outcome is not None and outcome.result != Result.HELD:
         return outcome
-    if contract.starts_on > (period.end - timedelta(days=1)).date():
-        raise NotFound(f"contract {contract.id} begins on {contract.starts_on}, after {period}")
-    if occasion.at < period.end and not is_early:
+    month = active_month(session, contract.id, period)
+    if month is None:
+        raise NotFound(f"contract {contract.id} begins on {contract.starts_on} and does not hold in {period}")
+    if occasion.at < month.period.end and not is_early:
         return _decide(session, contract, period, occasion, Result.HELD, reason="the month is not over")
 
-    statement = _draw_up(session, contract, period, occasion)
+    statement = _draw_up(session, contract, month, occasion)
     if isinstance(statement, _Held):
         return _decide(session, contract, period, occasion, Result.HELD, reason=statement.reason)
     figures = read_figures(statement.document)
@@ -86,7 +99,8 @@ def close(session: Session, contract_id: str, period: Period, *, occasion: Occas
             session.add(statement)
             session.flush()
             audit.write(session, occasion, "statement.drawn_up", statement.id, hash=statement.hash)
-            invoice = invoices.draft(session, _order(session, statement, figures, period), occasion=occasion)
+            order = _order(session, statement, figures, month)
+            invoice = invoices.draft(session, order, occasion=occasion)
             invoices.issue(session, invoice, occasion=occasion)
     except invoices.TaxUndecided as error:
         return _decide(session, contract, period, occasion, Result.HELD, reason=error.detail)
@@ -120,23 +134,26 @@ def evidence(session: Session, document: dict[str, Any]) -> dict[str, list[Recor
     }
 
 
-def _draw_up(session: Session, contract: Contract, period: Period, occasion: Occasion) -> Statement | _Held:
+def _draw_up(session: Session, contract: Contract, month: ContractMonth, occasion: Occasion) -> Statement | _Held:
     installations = usage.list_installations(session, contract_id=contract.id)
     records = {
         installation.id: usage.read_records(session, installation.id, last_seq=installation.head_seq)
         for installation in installations
     }
     try:
-        document = draw_up(terms_of(contract), period=period, records_by_installation=records, drawn_up_at=occasion.at)
+        terms = terms_for(session, month)
+        document = draw_up(terms, period=month.period, records_by_installation=records, drawn_up_at=occasion.at)
+    except TermsIncomplete as lacking:
+        return _Held(reason=lacking.detail)
     except MeteringError as error:
         return _Held(reason=f"the statement cannot be drawn up: {error}")
     incomplete = _find_incomplete(installations, document)
     if incomplete is not None:
         return _Held(reason=f"the records of installation {incomplete} are not the ones that we gave a receipt for")
     return Statement(
-        id=f"{contract.id}.{period}",
+        id=f"{contract.id}.{month.period}",
         contract_id=contract.id,
-        period=str(period),
+        period=str(month.period),
         drawn_up_at=occasion.at,
         hash=statement_hash(document),
         document=rfc8785.dumps(document).decode(),
@@ -144,21 +161,24 @@ def _draw_up(session: Session, contract: Contract, period: Period, occasion: Occ
     )
 
 
-def _order(session: Session, statement: Statement, figures: Figures, period: Period) -> InvoiceOrder:
+def _order(session: Session, statement: Statement, figures: Figures, month: ContractMonth) -> InvoiceOrder:
     """The invoice over the share of one statement."""
-    contract = statement.contract
+    contract, terms, period = statement.contract, month.document, month.period
     money = Money(minor=figures.share_minor, currency=figures.currency)
-    text = f"{figures.share_percent} % of {Money(minor=figures.value_minor, currency=figures.currency)} saved"
+    text = f"{figures.share_percent} % of {Money(minor=figures.value_minor, currency=figures.valued_in)} saved"
     return InvoiceOrder(
-        entity_id=default_entity(session).id,
+        entity_id=terms.legal_entity or default_entity(session).id,
         customer_id=contract.customer_id,
         currency=figures.currency,
         lines=(Line(kind=Kind.SHARE, period=str(period), text=text, amount=money),),
-        first_day=period.start.date(),
-        last_day=(period.end - timedelta(days=1)).date(),
-        terms_days=contract.terms_days,
+        first_day=date(period.year, period.month, period.first_day),
+        last_day=date(period.year, period.month, period.last_day),
+        terms_days=terms.payment_days,
         contract=ContractNote(
-            id=contract.id, baseline=contract.baseline_id, metric=contract.metric, tariff=contract.tariff.name
+            id=contract.id,
+            baseline=terms.baseline,
+            metric=terms.metric,
+            tariff=require_tariff(session, terms.tariff).name,
         ),
         statement=StatementNote(id=statement.id, hash=statement.hash),
         figures=figures,

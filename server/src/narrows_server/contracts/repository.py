@@ -1,0 +1,90 @@
+"""Every query about contracts, tariffs, rates, CDN invoices and credit."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from narrows_server.contracts.models import (
+    CdnInvoice,
+    Contract,
+    ContractVersion,
+    CreditEntry,
+    ExchangeRate,
+    Tariff,
+)
+
+
+def get_tariff(session: Session, tariff_id: str) -> Tariff | None:
+    return session.get(Tariff, tariff_id)
+
+
+def get_contract(session: Session, contract_id: str) -> Contract | None:
+    return session.get(Contract, contract_id)
+
+
+def list_tariffs(session: Session) -> list[Tariff]:
+    return list(session.scalars(select(Tariff).order_by(Tariff.name, Tariff.id)))
+
+
+def list_contracts(session: Session) -> list[Contract]:
+    return list(session.scalars(select(Contract).order_by(Contract.customer_id, Contract.id)))
+
+
+def list_contracts_begun_by(session: Session, day: date) -> list[Contract]:
+    """Contracts whose first day is *day* or earlier, in a fixed order."""
+    return list(session.scalars(select(Contract).where(Contract.starts_on <= day).order_by(Contract.id)))
+
+
+def list_versions(session: Session, contract_id: str) -> list[ContractVersion]:
+    """The versions of a contract in the order in which they were recorded."""
+    query = select(ContractVersion).where(ContractVersion.contract_id == contract_id).order_by(ContractVersion.number)
+    return list(session.scalars(query))
+
+
+def list_all_versions(session: Session) -> list[ContractVersion]:
+    """The versions of all contracts, by contract and number."""
+    return list(session.scalars(select(ContractVersion).order_by(ContractVersion.contract_id, ContractVersion.number)))
+
+
+def find_rate(session: Session, source: str, *, base: str, quoted: str, on: date) -> ExchangeRate | None:
+    """The rate of the day, or else of the last day before it that has one: banks rest on Sundays."""
+    query = (
+        select(ExchangeRate)
+        .where(ExchangeRate.source == source, ExchangeRate.from_currency == base, ExchangeRate.to_currency == quoted)
+        .where(ExchangeRate.on <= on)
+        .order_by(ExchangeRate.on.desc(), ExchangeRate.id.desc())
+        .limit(1)
+    )
+    return session.scalars(query).first()
+
+
+def list_rates(session: Session, *, limit: int = 1000) -> list[ExchangeRate]:
+    """The latest rates first."""
+    return list(
+        session.scalars(select(ExchangeRate).order_by(ExchangeRate.on.desc(), ExchangeRate.id.desc()).limit(limit))
+    )
+
+
+def cdn_invoices(session: Session, contract_id: str, period: str) -> dict[str, int]:
+    """By CDN, what it invoiced for the month; the last entry of each holds."""
+    query = (
+        select(CdnInvoice)
+        .where(CdnInvoice.contract_id == contract_id, CdnInvoice.period == period)
+        .order_by(CdnInvoice.id)
+    )
+    return {row.cdn: row.amount_minor for row in session.scalars(query)}
+
+
+def credit_balance(session: Session, contract_id: str) -> int:
+    total = session.scalar(select(func.sum(CreditEntry.amount_minor)).where(CreditEntry.contract_id == contract_id))
+    return int(total or 0)
+
+
+def list_credit(session: Session, contract_id: str) -> list[CreditEntry]:
+    """Every movement, the first one first."""
+    return list(
+        session.scalars(select(CreditEntry).where(CreditEntry.contract_id == contract_id).order_by(CreditEntry.id))
+    )
