@@ -25,7 +25,7 @@ class Line:
     """One line of an invoice; negative amounts lower the total."""
 
     kind: Kind
-    period: str  # The month or year that the amount belongs to: "2026-11", "2026".
+    period: str  # The month or the contract's year that the amount belongs to: "2026-11", "2026-11/2027-10".
     text: str  # For the reader: "25 % of 1,234.56 EUR saved, tier 1".
     amount: Money  # Without tax, in the contract's currency.
 
