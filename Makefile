@@ -7,7 +7,8 @@ MEMBERS := licensing metering sdk server
 TORCH := torch==2.13.0
 VIDEO ?=
 
-.PHONY: help install demo test check format simulate crash load vectors recompute valuation estimator rating rd train clean
+.PHONY: help install demo test check format simulate crash load vectors recompute valuation estimator rating \
+	rd train api reference clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +70,9 @@ estimator: install ## How often the lower bound lies below the truth, on five sh
 
 rating: install ## Invoice lines, beside a naive reckoning: CONTRACTS=100000 random contracts, ARGS=--json
 	@$(BIN)/python -m tests.rating.run --contracts $(or $(CONTRACTS),100000) $(ARGS)
+
+reference: install ## Write the reference pages that are generated from the code
+	@$(BIN)/python -m tests.docs.reference
 
 rd: install ## Rate-distortion table: CLIPS=folder of .mkv or .mp4 clips
 	@test -n "$(CLIPS)" || { echo "usage: make rd CLIPS=folder"; exit 2; }

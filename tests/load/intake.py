@@ -171,7 +171,7 @@ class _Probe:
     def _look(self, connection: http.client.HTTPConnection, installation: str, seq: int, began: float) -> None:
         while time.perf_counter() - began < VISIBLE_SECONDS_MAX:
             connection.request(
-                "GET", "/v1/installations", headers={"Authorization": f"Bearer {self._vendor.admin_key}"}
+                "GET", "/v1/installations?limit=500", headers={"Authorization": f"Bearer {self._vendor.admin_key}"}
             )
             items = json.loads(connection.getresponse().read())["items"]
             if any(item["id"] == installation and item["records"] >= seq for item in items):

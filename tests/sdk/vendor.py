@@ -25,6 +25,7 @@ from narrows_metering.testing import a_delivery
 from narrows_server.app import create_app
 from narrows_server.licenses import service as licenses
 from narrows_server.office import Office, initialise, open_office
+from narrows_server.paging import Paged
 from narrows_server.settings import Settings as ServerSettings
 from narrows_server.transparency.service import merge
 from narrows_server.usage import repository
@@ -104,7 +105,9 @@ class Vendor:
     def books(self) -> dict[str, object]:
         """All that the vendor knows about usage, in totals."""
         with self.office.database.snapshot() as session:
-            shown = InstallationsOut.of(repository.overviews(session), repository.list_gaps(session), at=self.clock())
+            everything = Paged(rows=repository.overviews(session), next_cursor=None)
+            gaps = repository.list_gaps(session)
+            shown = InstallationsOut.of(everything, gaps, heads=repository.heads(session, gaps), at=self.clock())
         return shown.model_dump(mode="json")
 
     def delivered(self) -> int:

@@ -68,18 +68,18 @@ class Browser:
         self.cookies = httpx.Cookies()
 
     def get(self, path: str, **headers: str) -> httpx.Response:
-        return self._ask("GET", path, b"", headers)
+        return self.ask("GET", path, b"", headers)
 
     def post(self, path: str, body: bytes = b"", **headers: str) -> httpx.Response:
-        return self._ask("POST", path, body, headers)
+        return self.ask("POST", path, body, headers)
 
-    def _ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> httpx.Response:
+    def ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> httpx.Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
 
         async def ask() -> httpx.Response:
             transport = httpx.ASGITransport(app=self._app, raise_app_exceptions=not self._is_calm)
             async with httpx.AsyncClient(
-                transport=transport, base_url="http://narrows.test", cookies=self.cookies
+                transport=transport, base_url="https://narrows.test", cookies=self.cookies
             ) as client:
                 response = await client.request(method, path, content=body, headers=self._headers | named)
                 self.cookies = httpx.Cookies(client.cookies)

@@ -11,17 +11,27 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 from sqlalchemy import text
 
-from narrows_server import __version__, problems
+from narrows_server import __version__, audit, audit_endpoints, problems
+from narrows_server.access import endpoints as access
+from narrows_server.background import Repeating
 from narrows_server.console import pages
+from narrows_server.database import Database
+from narrows_server.description import describe
 from narrows_server.invoices import endpoints as invoices
 from narrows_server.leases import endpoints as leases
 from narrows_server.licenses import endpoints as licenses
+from narrows_server.limits import BodyLimits, RateLimits, Rates
 from narrows_server.office import Office
 from narrows_server.statements import endpoints as statements
 from narrows_server.transparency import endpoints as transparency
 from narrows_server.transparency.service import Merger
 from narrows_server.usage import endpoints as usage
 from narrows_server.web import OfficeOf
+
+AUDIT_LINK_SECONDS = 2.0
+PARTS = (usage, transparency, licenses, leases, statements, invoices, access, audit_endpoints)
+# Their endpoints read the body themselves, and no further than a report, a request or a token may be long.
+READ_BY_THEMSELVES = frozenset({"/v1/reports", "/v1/leases", "/v1/leases/give-back", "/v1/license-log", "/sign-in"})
 
 
 class Health(BaseModel):
@@ -31,8 +41,12 @@ class Health(BaseModel):
     version: str
 
 
-def create_app(office: Office) -> FastAPI:
-    """The application that answers for *office*; who opened the office closes it."""
+def create_app(office: Office, *, rates: Rates | None = None) -> FastAPI:
+    """
+    The application that answers for *office*; who opened the office closes it.
+
+    Without *rates* nobody is limited: who serves the world says how often it may ask.
+    """
     # The interactive pages of the framework load scripts from a public network; the description itself stays.
     app = FastAPI(
         title="Narrows server",
@@ -40,28 +54,39 @@ def create_app(office: Office) -> FastAPI:
         openapi_url="/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
-        lifespan=_merging,
+        lifespan=_working,
     )
     app.state.office = office
     problems.install(app)
-    for part in (usage, transparency, licenses, leases, statements, invoices):
+    for part in PARTS:
         app.include_router(part.router)
     app.include_router(pages.router, include_in_schema=False)
     app.mount("/static", StaticFiles(packages=[("narrows_server.console", "static")]), name="static")
     app.get("/health", summary="Whether the server and its database answer", tags=["operation"])(_health)
+    describe(app, [part.router for part in PARTS])
+    # The last one is the outermost: whatever a limit refuses has a request id, too.
+    app.add_middleware(BodyLimits, exempt=READ_BY_THEMSELVES)
+    if rates is not None:
+        app.add_middleware(RateLimits, rates=rates)
     app.add_middleware(problems.RequestIds)
     return app
 
 
 @asynccontextmanager
-async def _merging(app: FastAPI) -> AsyncIterator[None]:
-    """Keep merging the transparency log while the server runs; whoever only calls the application merges himself."""
-    merger = Merger(app.state.office.database)
-    await run_in_threadpool(merger.start)
+async def _working(app: FastAPI) -> AsyncIterator[None]:
+    """What is done again and again while the server runs; whoever only calls the application does it himself."""
+    database: Database = app.state.office.database
+    jobs = (
+        Merger(database),
+        Repeating(lambda: audit.link_all(database), seconds=AUDIT_LINK_SECONDS, name="audit"),
+    )
+    for job in jobs:
+        await run_in_threadpool(job.start)
     try:
         yield
     finally:
-        await run_in_threadpool(merger.stop)
+        for job in jobs:
+            await run_in_threadpool(job.stop)
 
 
 def _health(office: OfficeOf) -> Health:

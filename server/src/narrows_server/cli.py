@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from narrows_server.access.commands import api_key_commands
+from narrows_server.audit_commands import audit_commands
 from narrows_server.contracts.commands import contracts, tariffs
 from narrows_server.customers.commands import customers
 from narrows_server.errors import Invalid
@@ -38,6 +40,8 @@ for name, part in (
     ("license", licenses),
     ("revocations", revocations),
     ("keys", keys),
+    ("api-key", api_key_commands),
+    ("audit", audit_commands),
     ("usage", usage),
     ("month", months),
     ("statement", statements),
@@ -131,9 +135,10 @@ def _serve(office: Office, host: str, port: int) -> None:
     import uvicorn  # Late, like the application: no other command needs a web server.
 
     from narrows_server.app import create_app
+    from narrows_server.limits import Rates
 
     config = uvicorn.Config(
-        create_app(office),
+        create_app(office, rates=Rates()),
         log_level="warning",
         access_log=False,
         server_header=False,

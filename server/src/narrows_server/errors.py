@@ -9,7 +9,13 @@ Every way in which this server says no.
     ├── NotMergedYet               a report that is accepted and not in the transparency log yet
     ├── AlreadyExists              the id is taken
     ├── ApprovalMissing            one person may not do this alone
-    ├── SignInRequired             the admin key is missing or wrong
+    ├── SignInRequired             no API key and no session, or one that opens nothing
+    ├── NotPermitted               known, but may not do this
+    ├── CursorInvalid              a cursor of another list, or of none
+    ├── IdempotencyKeyReused       the same idempotency key with another request
+    ├── BodyTooLarge               a body of more bytes than the endpoint takes
+    ├── RateLimited                too many requests in a short time
+    ├── TooManyAttempts            too many wrong passwords or codes; says how long to wait
     ├── ReportTooLarge             a report of more bytes than `narrows_metering` allows
     ├── ReportNotRead              the body is not a report
     ├── ReportNotTrusted           a signature, the chain or the license inside is wrong
@@ -80,9 +86,49 @@ class ApprovalMissing(ServerError):
 
 
 class SignInRequired(ServerError):
-    """The admin key is missing or wrong."""
+    """No API key and no session, or one that opens nothing (any more)."""
 
-    code, status, title = "sign_in_required", 401, "The admin key is missing or wrong"
+    code, status, title = "sign_in_required", 401, "Sign in, or send an API key"
+
+
+class NotPermitted(ServerError):
+    """We know who asks, and they may not do this. The detail names the permission that it takes."""
+
+    code, status, title = "not_permitted", 403, "This is not permitted"
+
+
+class CursorInvalid(ServerError):
+    """The cursor was not given out by this list."""
+
+    code, status, title = "cursor_invalid", 422, "The cursor cannot be used here"
+
+
+class IdempotencyKeyReused(ServerError):
+    """The idempotency key came before, with another request. Nothing was done."""
+
+    code, status, title = "idempotency_key_reused", 422, "This idempotency key was used for another request"
+
+
+class BodyTooLarge(ServerError):
+    """The body has more bytes than this endpoint takes. It was not read."""
+
+    code, status, title = "body_too_large", 413, "The body is too large"
+
+
+class RateLimited(ServerError):
+    """Too many requests in a short time. `Retry-After` says when the next one is answered."""
+
+    code, status, title = "rate_limited", 429, "Too many requests"
+
+
+class TooManyAttempts(ServerError):
+    """Too many wrong passwords or codes from here or for this account. Known and unknown accounts get the same."""
+
+    code, status, title = "too_many_attempts", 429, "Too many attempts"
+
+    def __init__(self, detail: str, *, retry_after_seconds: int) -> None:
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class ReportTooLarge(ServerError):

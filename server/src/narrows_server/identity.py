@@ -32,3 +32,10 @@ def require_id(text: str) -> str:
             f"at most {ID_CHARACTERS_MAX} characters"
         )
     return text
+
+
+def require_line(text: str, what: str, *, characters_max: int) -> str:
+    """*text*, if it is one line of printable characters. Raises `Invalid` saying *what* it was to be."""
+    if not text.strip() or text != text.strip() or len(text) > characters_max or not text.isprintable():
+        raise Invalid(f"{what} has 1 to {characters_max} printable characters and no blanks around them")
+    return text

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from narrows_server import auth, schema
+from narrows_server import schema
+from narrows_server.access import api_keys
 from narrows_server.audit import Occasion
 from narrows_server.database import Database
 from narrows_server.keyring import Keyring, make_keys, open_keyring, write_private
@@ -76,8 +77,14 @@ def initialise(settings: Settings, vendor: Seller | None, *, clock: Callable[[],
                 )
             elif vendor is not None:
                 change_entity(session, entities[0].id, vendor, occasion=occasion)
-            if not auth.has_key(session, name=ADMIN_KEY_NAME):
-                admin_key = auth.make_key(session, name=ADMIN_KEY_NAME, occasion=occasion)
+            if not api_keys.has_key(session, name=ADMIN_KEY_NAME):
+                _, admin_key = api_keys.make(
+                    session,
+                    name=ADMIN_KEY_NAME,
+                    scopes=api_keys.ALL_SCOPES,
+                    human=occasion.actor,
+                    occasion=occasion,
+                )
                 # Before the commit: a key that is known to the database but written nowhere would lock everybody out.
                 write_private(settings.admin_key, f"{admin_key}\n".encode())
     finally:

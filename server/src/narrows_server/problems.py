@@ -8,20 +8,32 @@ from __future__ import annotations
 
 import http
 import secrets
+from collections.abc import Mapping
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from narrows_server.errors import ServerError
+from narrows_server.errors import Invalid, ServerError, TooManyAttempts
 
 MEDIA_TYPE = "application/problem+json"
 REQUEST_ID_HEADER = "X-Request-Id"
 RETRY_AFTER_SECONDS = 5
+
+# Codes that no class of `errors` has: expected outcomes of one endpoint, and what the framework refuses.
+OTHER_CODES = {
+    "gap": (409, "Records are missing before this report"),
+    "conflict": (409, "This installation has reported something else before"),
+    "no_seat": (409, "Every seat is taken"),
+    "borrowed_too_long": (422, "A seat is not lent for so long"),
+    "bad_request": (400, "Bad Request"),
+    "method_not_allowed": (405, "Method Not Allowed"),
+    "busy": (503, "The server is busy"),
+}
 
 
 class RequestIds:
@@ -46,9 +58,18 @@ class RequestIds:
         await self.app(scope, receive, send_with_id)
 
 
-def problem(request: Request, *, status: int, code: str, title: str, detail: str, **members: int | str) -> JSONResponse:
+def problem(
+    request: Request,
+    *,
+    status: int,
+    code: str,
+    title: str,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    members: Mapping[str, int | str] | None = None,
+) -> JSONResponse:
     """A problem document; *members* are what a program needs to act on it, such as the number that was expected."""
-    headers = {}
+    headers = dict(headers or {})
     if status == http.HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     if status == http.HTTPStatus.SERVICE_UNAVAILABLE:
@@ -60,9 +81,16 @@ def problem(request: Request, *, status: int, code: str, title: str, detail: str
         "code": code,
         "detail": detail,
         "request_id": request.state.request_id,
-        **members,
+        **(members or {}),
     }
     return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def error_response(request: Request, error: ServerError, *, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """*error* as the answer to *request*."""
+    return problem(
+        request, status=error.status, code=error.code, title=error.title, detail=error.detail, headers=headers
+    )
 
 
 def install(app: FastAPI) -> None:
@@ -71,12 +99,14 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _request_invalid)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(OperationalError, _database_busy)
+    app.add_exception_handler(DataError, _not_storable)
     app.add_exception_handler(Exception, _unexpected)
 
 
 def _server_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServerError)
-    return problem(request, status=error.status, code=error.code, title=error.title, detail=error.detail)
+    headers = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, TooManyAttempts) else None
+    return error_response(request, error, headers=headers)
 
 
 def _request_invalid(request: Request, error: Exception) -> Response:
@@ -91,7 +121,8 @@ def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     phrase = http.HTTPStatus(error.status_code).phrase
     code = phrase.lower().replace(" ", "_")
-    return problem(request, status=error.status_code, code=code, title=phrase, detail=str(error.detail))
+    detail = str(error.detail)
+    return problem(request, status=error.status_code, code=code, title=phrase, detail=detail, headers=error.headers)
 
 
 def _database_busy(request: Request, error: Exception) -> Response:
@@ -102,6 +133,11 @@ def _database_busy(request: Request, error: Exception) -> Response:
         title="The server is busy",
         detail="The database did not answer in time. Nothing was changed; send the same request again.",
     )
+
+
+def _not_storable(request: Request, error: Exception) -> Response:
+    detail = "a value has characters or a size that the database cannot hold"
+    return problem(request, status=422, code="invalid", title=Invalid.title, detail=detail)
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

@@ -12,7 +12,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData
 
-from narrows_server import audit, auth
+from narrows_server import audit, idempotency
+from narrows_server.access import models as access
 from narrows_server.contracts import models as contracts
 from narrows_server.customers import models as customers
 from narrows_server.database import Base, Database
@@ -29,10 +30,11 @@ from narrows_server.usage import models as usage
 
 # Importing them is what registers the tables.
 MODULES_WITH_TABLES = (
+    access,
     audit,
-    auth,
     contracts,
     customers,
+    idempotency,
     invoices,
     journal,
     leases,

@@ -1,14 +1,35 @@
-"""What every endpoint needs of its request: the office, the caller's right to read, and a bounded body."""
+"""
+What every endpoint needs of its request: the office, who asks and whether they may, a bounded body, and an effect
+that happens once.
+
+    caller: Annotated[Caller, allowed(Action.LICENSES_READ)]     reads; sessions of the console and API keys alike
+    change: Annotated[Change, changing(Action.LICENSES_WRITE)]   changes something, once for each idempotency key
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
+from fastapi.responses import Response
+from pydantic import BaseModel
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
-from narrows_server import auth
-from narrows_server.errors import ReportTooLarge, ServerError, SignInRequired
+from narrows_server import auth, idempotency
+from narrows_server.access import api_keys
+from narrows_server.access.caller import Caller
+from narrows_server.access.roles import PERMISSIONS, Action, Role
+from narrows_server.audit import Occasion
+from narrows_server.errors import NotPermitted, ReportTooLarge, ServerError, SignInRequired
+from narrows_server.idempotency import Answer, Asked
 from narrows_server.office import Office
+from narrows_server.paging import Paging, paging
+
+PagingOf = Annotated[Paging, Depends(paging)]
 
 
 def _office(request: Request) -> Office:
@@ -26,23 +47,115 @@ def is_signed_in(request: Request, office: Office) -> bool:
     return auth.is_session(office.keyring.console_secret, cookie, at=office.clock())
 
 
-def require_reader(request: Request, office: OfficeOf) -> None:
-    """
-    Let through who shows the admin key or is signed in to the console. Raises `SignInRequired`.
+async def _request_hash(request: Request) -> str:
+    body = hashlib.sha256(await request.body()).hexdigest()
+    return hashlib.sha256(f"{request.method} {request.url.path}?{request.url.query}\n{body}".encode()).hexdigest()
 
-    Only for requests that change nothing: a cookie is sent by the browser whether its owner means it or not.
-    """
+
+class Permit:
+    """Lets through who may take *action*. The same object tells the description of the API and the tests what it is."""
+
+    def __init__(self, action: Action) -> None:
+        self.action = action
+
+    def __call__(self, request: Request, office: OfficeOf) -> Caller:
+        caller = find_caller(request, office)
+        if caller is None:
+            raise SignInRequired("send an API key as `Authorization: Bearer …`, or sign in to the console")
+        caller.require(self.action)
+        request.state.caller = caller
+        return caller
+
+
+class ChangePermit(Permit):
+    """A `Permit` for requests that change something."""
+
+    def __call__(  # type: ignore[override]  # FastAPI calls it with what its own signature asks for.
+        self,
+        request: Request,
+        office: OfficeOf,
+        request_hash: Annotated[str, Depends(_request_hash)],
+        idempotency_key: Annotated[
+            str | None,
+            Header(
+                alias=idempotency.HEADER,
+                min_length=1,
+                max_length=idempotency.KEY_CHARACTERS_MAX,
+                pattern=r"^[\x21-\x7e]+$",
+                description="Send the same request with the same key again after a timeout: it has its effect once.",
+            ),
+        ] = None,
+    ) -> Change:
+        caller = super().__call__(request, office)
+        if "Authorization" not in request.headers:
+            # A browser sends its cookie whether its owner means it or not.
+            raise NotPermitted("a session of the console changes nothing here; send an API key")
+        return Change(office=office, caller=caller, key=idempotency_key, request_hash=request_hash)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A permitted request that changes something."""
+
+    office: Office
+    caller: Caller
+    key: str | None
+    request_hash: str
+
+    def once(self, act: Callable[[Session, Occasion], BaseModel | None], *, status: int = 200) -> Response:
+        """
+        What *act* gives, as JSON, after its transaction is committed; what it gave before, if the idempotency key says
+        so. Raises `IdempotencyKeyReused`, and what *act* raises.
+        """
+        if self.key is None:
+            with self.office.database.transaction() as session:
+                return _response(_answer(act(session, self.occasion()), status))
+        asked = Asked(
+            actor=self.caller.actor,
+            key=self.key,
+            request_hash=self.request_hash,
+            secret=self.office.keyring.console_secret,
+        )
+        try:
+            return self._once(asked, act, status)
+        except IntegrityError:
+            # Another request with this key committed while we waited for it; now it is there to be found.
+            return self._once(asked, act, status)
+
+    def occasion(self) -> Occasion:
+        """Now, and the caller."""
+        return Occasion(actor=self.caller.actor, at=self.office.clock(), human=self.caller.human)
+
+    def _once(self, asked: Asked, act: Callable[[Session, Occasion], BaseModel | None], status: int) -> Response:
+        occasion = self.occasion()
+        with self.office.database.transaction() as session:
+            before = idempotency.find_answer(session, asked, at=occasion.at)
+            if before is not None:
+                return _response(before, is_replayed=True)
+            claimed = idempotency.claim(session, asked, at=occasion.at)
+            answer = _answer(act(session, occasion), status)
+            idempotency.keep_answer(claimed, asked, answer)
+        return _response(answer)
+
+
+def find_caller(request: Request, office: Office) -> Caller | None:
+    """Who asks, by API key or by session; None for strangers."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
-        with office.database.snapshot() as session:
-            if auth.is_key(session, key.strip()):
-                return
-    elif is_signed_in(request, office):
-        return
-    raise SignInRequired("send the admin key as `Authorization: Bearer …`")
+        return _key_caller(office, key.strip())
+    if is_signed_in(request, office):
+        return Caller(actor="console", human="console", actions=PERMISSIONS[Role.AUDITOR])
+    return None
 
 
-Reader = Depends(require_reader)
+def allowed(action: Action) -> Any:
+    """For `Annotated[Caller, allowed(Action.…)]`: whoever may take *action*."""
+    return Depends(Permit(action))
+
+
+def changing(action: Action) -> Any:
+    """For `Annotated[Change, changing(Action.…)]`: whoever may take *action*, and the change that they ask for."""
+    return Depends(ChangePermit(action))
 
 
 async def read_body(request: Request, *, bytes_max: int, too_large: type[ServerError] = ReportTooLarge) -> bytes:
@@ -53,3 +166,32 @@ async def read_body(request: Request, *, bytes_max: int, too_large: type[ServerE
         if len(body) > bytes_max:
             raise too_large(f"the body has more than {bytes_max} bytes")
     return bytes(body)
+
+
+def _key_caller(office: Office, key: str) -> Caller | None:
+    now = office.clock()
+    with office.database.snapshot() as session:
+        caller = api_keys.find_caller(session, key, at=now)
+        needs_note = caller is not None and api_keys.needs_note(session, key, at=now)
+    if needs_note:
+        with office.database.transaction() as session:
+            api_keys.note_use(session, key, at=now)
+    return caller
+
+
+def _answer(result: BaseModel | None, status: int) -> Answer:
+    return Answer(status=status, body="" if result is None else result.model_dump_json())
+
+
+def _response(answer: Answer, *, is_replayed: bool = False) -> Response:
+    headers = {"Cache-Control": "no-store"}
+    if is_replayed:
+        headers[idempotency.REPLAYED_HEADER] = "true"
+    media_type = "application/json" if answer.body else None
+    return Response(
+        answer.body, status_code=answer.status if answer.body else 204, media_type=media_type, headers=headers
+    )
+
+
+# For what belongs to no customer and to no other action yet: the vendor's own people and programs.
+Reader = allowed(Action.BOOKS_READ)

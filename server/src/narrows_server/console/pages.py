@@ -19,6 +19,7 @@ from narrows_licensing.verdict import explain
 from sqlalchemy.orm import Session
 
 from narrows_server import __version__, audit, auth, wording
+from narrows_server.access import api_keys
 from narrows_server.errors import Invalid
 from narrows_server.invoices import repository as invoices
 from narrows_server.licenses import repository as licenses
@@ -123,7 +124,7 @@ def _overview(session: Session, office: Office) -> dict[str, Any]:
 
 def _is_key(office: Office, key: str) -> bool:
     with office.database.snapshot() as session:
-        return auth.is_key(session, key)
+        return api_keys.find_caller(session, key, at=office.clock()) is not None
 
 
 def _page(name: str, *, status: int = 200, **values: object) -> HTMLResponse:

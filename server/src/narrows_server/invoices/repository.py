@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from narrows_server.invoices.models import ISSUED, Invoice, InvoiceSeries, Kind, NumberPattern
+from narrows_server.paging import Paged, Paging, read_page
 from narrows_server.parties.models import LegalEntity
 
 
@@ -24,6 +25,14 @@ def list_invoices(session: Session, *, customer_id: str | None = None) -> list[I
     """Every invoice and credit note, newest number first; drafts come last."""
     query = select(Invoice).order_by(Invoice.number.is_(None), Invoice.number.desc(), Invoice.id)
     return list(session.scalars(query if customer_id is None else query.where(Invoice.customer_id == customer_id)))
+
+
+def invoice_page(session: Session, at: Paging, *, customer_id: str | None = None) -> Paged[Invoice]:
+    """A page of invoices and credit notes, newest first: of all, or what was issued to one customer."""
+    query = select(Invoice)
+    if customer_id is not None:
+        query = query.where(Invoice.customer_id == customer_id, Invoice.status == ISSUED)
+    return read_page(session, query, by=(Invoice.drafted_at, Invoice.id), at=at)
 
 
 def list_issued(

@@ -38,9 +38,3 @@ class InvoiceOut(BaseModel):
             issued_at=invoice.issued_at,
             content_hash=invoice.content_hash,
         )
-
-
-class InvoicesOut(BaseModel):
-    """Every invoice, newest number first."""
-
-    items: list[InvoiceOut]

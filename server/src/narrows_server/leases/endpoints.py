@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
@@ -9,19 +11,35 @@ from narrows_licensing.lease_request import LEASE_REQUEST_BYTES_MAX, LeaseReques
 from narrows_licensing.pool import DRIFT, Full, TooLong
 from narrows_licensing.verdict import Refused
 
+from narrows_server.access.caller import Caller
+from narrows_server.access.roles import Action
 from narrows_server.errors import LeaseNotRead
 from narrows_server.leases import repository, service
-from narrows_server.leases.schemas import GivenBackOut, SeatOut, SeatsOut
+from narrows_server.leases.schemas import GivenBackOut, SeatOut
 from narrows_server.leases.service import GivenBack, Leased
 from narrows_server.office import Office
+from narrows_server.paging import Page
 from narrows_server.problems import problem
-from narrows_server.web import OfficeOf, Reader, read_body
+from narrows_server.web import OfficeOf, PagingOf, allowed, read_body
 
 router = APIRouter(prefix="/v1", tags=["leases"])
 
 
-@router.post("/leases", summary="Take a seat of a floating license, renew it, or borrow it")
-async def post_lease(request: Request, office: OfficeOf) -> Response:
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"text/plain": {"schema": {"type": "string", "description": "A `narrows-lease-request+jwt`."}}},
+    }
+}
+
+
+@router.post(
+    "/leases",
+    summary="Take a seat of a floating license, renew it, or borrow it",
+    responses={400: {}, 403: {}, 409: {}, 422: {}},
+    openapi_extra=_BODY,
+)
+async def take_lease(request: Request, office: OfficeOf) -> Response:
     """
     The body is a request signed by the installation (`narrows-lease-request+jwt`).
 
@@ -40,7 +58,7 @@ async def post_lease(request: Request, office: OfficeOf) -> Response:
                 code="no_seat",
                 title="Every seat is taken",
                 detail=f"all {permitted} seats of the license are taken; one is free when an encode ends",
-                seats=permitted,
+                members={"seats": permitted},
             )
         case TooLong(borrow_max=longest):
             return problem(
@@ -49,7 +67,7 @@ async def post_lease(request: Request, office: OfficeOf) -> Response:
                 code="borrowed_too_long",
                 title="A seat is not lent for so long",
                 detail=f"the license lends a seat for {longest.days} days at most",
-                borrow_days_max=longest.days,
+                members={"borrow_days_max": longest.days},
             )
         case Refused() as refused:
             return problem(
@@ -61,8 +79,14 @@ async def post_lease(request: Request, office: OfficeOf) -> Response:
             )
 
 
-@router.post("/leases/give-back", summary="Give a seat back")
-async def post_give_back(request: Request, office: OfficeOf) -> Response:
+@router.post(
+    "/leases/give-back",
+    response_model=GivenBackOut,
+    summary="Give a seat back",
+    responses={400: {}, 422: {}},
+    openapi_extra=_BODY,
+)
+async def give_lease_back(request: Request, office: OfficeOf) -> Response:
     """The body is a request as for a lease that names the lease in `gives_back`. Again changes nothing."""
     asked = await _read(request)
     if asked.gives_back is None:
@@ -71,11 +95,13 @@ async def post_give_back(request: Request, office: OfficeOf) -> Response:
     return JSONResponse(GivenBackOut(was_held=outcome.was_held).model_dump())
 
 
-@router.get("/leases", dependencies=[Reader], summary="Seats that are taken, license by license")
-def get_leases(office: OfficeOf) -> SeatsOut:
+@router.get("/leases", summary="Seats that are taken, license by license")
+def list_leases(
+    office: OfficeOf, caller: Annotated[Caller, allowed(Action.LICENSES_READ)], at: PagingOf
+) -> Page[SeatOut]:
     with office.database.snapshot() as session:
-        seats = repository.list_seats(session, expires_after=office.clock() - DRIFT)
-        return SeatsOut(items=[SeatOut.of(seat) for seat in seats])
+        page = repository.seat_page(session, at, expires_after=office.clock() - DRIFT, customer_id=caller.customer_id)
+        return Page(items=[SeatOut.of(seat) for seat in page.rows], next_cursor=page.next_cursor)
 
 
 async def _read(request: Request) -> LeaseRequest:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from narrows_server.customers.repository import lock_customer
 from narrows_server.leases.models import HeldSeat, LeasePool
 from narrows_server.licenses.models import IssuedCertificate, IssuedLicense
+from narrows_server.paging import Paged, Paging, read_page
 
 
 def lock_pool(session: Session, pool_id: str, *, customer_id: str, at: datetime) -> None:
@@ -54,6 +55,18 @@ def list_seats(session: Session, *, expires_after: datetime) -> list[HeldSeat]:
     """Every seat that ends later than that, pool by pool."""
     query = select(HeldSeat).where(HeldSeat.expires_at > expires_after)
     return list(session.scalars(query.order_by(HeldSeat.pool_id, HeldSeat.taken_at, HeldSeat.holder)))
+
+
+def seat_page(
+    session: Session, at: Paging, *, expires_after: datetime, customer_id: str | None = None
+) -> Paged[HeldSeat]:
+    """A page of the seats that end later than that, pool by pool: of all customers, or of one."""
+    query = select(HeldSeat).where(HeldSeat.expires_at > expires_after)
+    if customer_id is not None:
+        query = query.join(IssuedLicense, IssuedLicense.id == HeldSeat.license_id)
+        query = query.where(IssuedLicense.customer_id == customer_id)
+    by = (HeldSeat.pool_id, HeldSeat.taken_at, HeldSeat.lease_id)
+    return read_page(session, query, by=by, at=at, is_ascending=True)
 
 
 def list_relays(session: Session, customer_id: str, *, expires_after: datetime) -> list[IssuedCertificate]:

@@ -29,9 +29,3 @@ class SeatOut(BaseModel):
     @classmethod
     def of(cls, seat: HeldSeat) -> SeatOut:
         return cls.model_validate({name: getattr(seat, name) for name in cls.model_fields})
-
-
-class SeatsOut(BaseModel):
-    """Every seat that is occupied."""
-
-    items: list[SeatOut]

@@ -1,36 +1,59 @@
-"""
-Licenses for those who may read, and a customer's log for whoever holds one of its licenses.
-
-They are issued at the command line only, where the keys are.
-"""
+"""Licenses for those who may read, and a customer's log for whoever holds one of its licenses."""
 
 from __future__ import annotations
+
+from typing import Annotated
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse, Response
 from narrows_licensing.signature import TOKEN_BYTES_MAX
 
+from narrows_server.access.caller import Caller
+from narrows_server.access.roles import Action
 from narrows_server.errors import Invalid
 from narrows_server.licenses import repository
 from narrows_server.licenses.log import license_log_for
-from narrows_server.licenses.schemas import LicenseOut, LicensesOut
+from narrows_server.licenses.schemas import LicenseOut
+from narrows_server.licenses.service import require_license
 from narrows_server.office import Office
-from narrows_server.web import OfficeOf, Reader, read_body
+from narrows_server.paging import Page
+from narrows_server.web import OfficeOf, PagingOf, allowed, read_body
 
 router = APIRouter(prefix="/v1", tags=["licenses"])
 
 
-@router.get("/licenses", dependencies=[Reader], summary="Licenses, newest first")
-def get_licenses(office: OfficeOf) -> LicensesOut:
+Reads = Annotated[Caller, allowed(Action.LICENSES_READ)]
+
+
+@router.get("/licenses", summary="Licenses, newest first")
+def list_licenses(office: OfficeOf, caller: Reads, at: PagingOf) -> Page[LicenseOut]:
     with office.database.snapshot() as session:
-        return LicensesOut(
-            items=[LicenseOut.of(issued, office.clock()) for issued in repository.list_licenses(session)]
-        )
+        page = repository.license_page(session, at, customer_id=caller.customer_id)
+        items = [LicenseOut.of(issued, office.clock()) for issued in page.rows]
+        return Page(items=items, next_cursor=page.next_cursor)
 
 
-@router.post("/license-log", summary="Everything ever signed in the name of a license's customer")
-async def post_license_log(request: Request, office: OfficeOf) -> Response:
+@router.get("/licenses/{license_id}", summary="One license, without the license itself")
+def get_license(license_id: str, office: OfficeOf, caller: Reads) -> LicenseOut:
+    with office.database.snapshot() as session:
+        issued = require_license(session, license_id)
+        caller.require_own(issued.customer_id, f"license {license_id}")
+        return LicenseOut.of(issued, office.clock())
+
+
+@router.post(
+    "/license-log",
+    summary="Everything ever signed in the name of a license's customer",
+    responses={404: {}, 422: {}},
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"text/plain": {"schema": {"type": "string", "description": "The token of a license."}}},
+        }
+    },
+)
+async def read_license_log(request: Request, office: OfficeOf) -> Response:
     """
     The body is the token of a license, which only its customer has. The answer is the log with a head signed now and a
     proof for each entry, as `narrows license log` checks it. 404 if we never issued that license.

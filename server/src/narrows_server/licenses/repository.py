@@ -12,6 +12,7 @@ from narrows_server.licenses.models import (
     PublishedRevocations,
     StatusNumber,
 )
+from narrows_server.paging import Paged, Paging, read_page
 
 
 def get_license(session: Session, license_id: str) -> IssuedLicense | None:
@@ -21,6 +22,14 @@ def get_license(session: Session, license_id: str) -> IssuedLicense | None:
 def list_licenses(session: Session) -> list[IssuedLicense]:
     """Every license, newest first."""
     return list(session.scalars(select(IssuedLicense).order_by(IssuedLicense.issued_at.desc(), IssuedLicense.id)))
+
+
+def license_page(session: Session, at: Paging, *, customer_id: str | None = None) -> Paged[IssuedLicense]:
+    """A page of licenses, newest first: of all, or of one customer."""
+    query = select(IssuedLicense)
+    if customer_id is not None:
+        query = query.where(IssuedLicense.customer_id == customer_id)
+    return read_page(session, query, by=(IssuedLicense.issued_at, IssuedLicense.id), at=at)
 
 
 def list_licenses_of(session: Session, customer_id: str) -> list[IssuedLicense]:

@@ -40,9 +40,3 @@ class LicenseOut(BaseModel):
             status_index=issued.status_index,
             replaces=issued.replaces,
         )
-
-
-class LicensesOut(BaseModel):
-    """Every license, newest first."""
-
-    items: list[LicenseOut]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from narrows_server.contracts.models import Contract
+from narrows_server.paging import Paged, Paging, read_page
 from narrows_server.statements.models import Outcome, Statement
 
 
@@ -25,6 +27,14 @@ def last_closed_period(session: Session, contract_id: str) -> str | None:
 def list_statements(session: Session) -> list[Statement]:
     """Every statement, the latest period first."""
     return list(session.scalars(select(Statement).order_by(Statement.period.desc(), Statement.id)))
+
+
+def statement_page(session: Session, at: Paging, *, customer_id: str | None = None) -> Paged[Statement]:
+    """A page of statements, the latest period first: of all customers, or of one."""
+    query = select(Statement)
+    if customer_id is not None:
+        query = query.join(Contract, Contract.id == Statement.contract_id).where(Contract.customer_id == customer_id)
+    return read_page(session, query, by=(Statement.period, Statement.id), at=at)
 
 
 def list_outcomes(session: Session) -> list[Outcome]:

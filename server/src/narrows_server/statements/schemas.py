@@ -31,9 +31,3 @@ class StatementOut(BaseModel):
             hash=statement.hash,
             document=json.loads(statement.document),
         )
-
-
-class StatementsOut(BaseModel):
-    """Every statement, the latest period first."""
-
-    items: list[StatementOut]

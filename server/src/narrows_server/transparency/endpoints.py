@@ -22,15 +22,15 @@ router = APIRouter(prefix="/v1/log", tags=["transparency log"])
 
 
 @router.get("/head", summary="The signed head of the log")
-def get_head(office: OfficeOf) -> TreeHeadOut:
+def get_log_head(office: OfficeOf) -> TreeHeadOut:
     """Signed now: every receipt that is older than this by the maximum merge delay, one hour, is in the tree."""
     at = office.clock()  # Before the tree is read, so that the time is never later than what it vouches for.
     with office.database.snapshot() as session:
         return TreeHeadOut(tree_head=service.sign_head(session, office.keyring, at=at))
 
 
-@router.get("/inclusion", summary="Proof that a report is in the log")
-def get_inclusion(
+@router.get("/inclusion", summary="Proof that a report is in the log", responses={404: {}})
+def prove_inclusion(
     office: OfficeOf,
     installation_id: Annotated[str, Query(max_length=64)],
     first_seq: Number,
@@ -51,7 +51,7 @@ def get_inclusion(
 
 
 @router.get("/consistency", summary="Proof that the log has only grown")
-def get_consistency(office: OfficeOf, first: Size, second: Size) -> ConsistencyOut:
+def prove_consistency(office: OfficeOf, first: Size, second: Size) -> ConsistencyOut:
     with office.database.snapshot() as session:
         path = service.prove_consistency(session, first=first, second=second)
     return ConsistencyOut(first=first, second=second, path=[digest.hex() for digest in path])

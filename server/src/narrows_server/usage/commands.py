@@ -9,6 +9,7 @@ import typer
 
 from narrows_server import wording
 from narrows_server.errors import Invalid, NotFound
+from narrows_server.paging import Paged
 from narrows_server.terminal import EXIT_ATTENTION, AsJson, Home, group, office_of, quoted, say, show_json, show_table
 from narrows_server.usage import courier, repository
 from narrows_server.usage.alarms import missing
@@ -22,7 +23,9 @@ usage = group("What the installations have reported.")
 def list_usage(home: Home = None, as_json: AsJson = False) -> None:
     """Show every installation, the one that reported last first, and what is missing."""
     with office_of(home) as office, office.database.snapshot() as session:
-        shown = InstallationsOut.of(repository.overviews(session), repository.list_gaps(session), at=office.clock())
+        everything = Paged(rows=repository.overviews(session), next_cursor=None)
+        gaps = repository.list_gaps(session)
+        shown = InstallationsOut.of(everything, gaps, heads=repository.heads(session, gaps), at=office.clock())
     if as_json:
         show_json([row.model_dump(mode="json") for row in shown.items])
         return

@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from narrows_metering.report import REPORT_BYTES_MAX
 
-from narrows_server.errors import ReportNotTrusted
+from narrows_server.access.caller import Caller
+from narrows_server.access.roles import Action
+from narrows_server.errors import NotFound, ReportNotTrusted
 from narrows_server.office import Office
 from narrows_server.problems import problem
 from narrows_server.usage import repository
-from narrows_server.usage.schemas import InstallationsOut, ReceiptOut
+from narrows_server.usage.schemas import InstallationOut, InstallationsOut, ReceiptOut
 from narrows_server.usage.service import Accepted, Conflict, Gap, receive
-from narrows_server.web import OfficeOf, Reader, read_body
+from narrows_server.web import OfficeOf, PagingOf, allowed, read_body
 
 SIGNATURE_HEADER = "Narrows-Signature"
 
 router = APIRouter(prefix="/v1", tags=["usage"])
 
 
-@router.post("/reports", response_model=ReceiptOut, summary="Take in a signed usage report")
-async def post_report(request: Request, office: OfficeOf) -> Response:
+@router.post(
+    "/reports",
+    response_model=ReceiptOut,
+    summary="Take in a signed usage report",
+    responses={400: {}, 409: {}, 413: {}, 422: {}},
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        },
+        "parameters": [
+            {
+                "name": SIGNATURE_HEADER,
+                "in": "header",
+                "required": True,
+                "description": "The detached JWS of the body by the installation's key.",
+                "schema": {"type": "string"},
+            }
+        ],
+    },
+)
+async def send_report(request: Request, office: OfficeOf) -> Response:
     """
     The body is the report (`application/octet-stream`), the header `Narrows-Signature` its detached JWS.
 
@@ -39,7 +63,7 @@ async def post_report(request: Request, office: OfficeOf) -> Response:
             return JSONResponse(ReceiptOut(receipt=receipt).model_dump())
         case Conflict(seq=seq, expected_seq=expected):
             # Members that a program acts on: with expected_seq it goes back there, without one it knows where to fork.
-            members = {"seq": seq} if expected is None else {"seq": seq, "expected_seq": expected}
+            members: dict[str, int] = {"seq": seq} if expected is None else {"seq": seq, "expected_seq": expected}
             return problem(
                 request,
                 status=409,
@@ -48,7 +72,7 @@ async def post_report(request: Request, office: OfficeOf) -> Response:
                 detail=f"record {seq} contradicts the one we hold. Has this machine been copied or restored from "
                 "a backup? Nothing of this report was counted"
                 + ("" if expected is None else f". Send again from {expected} on to find the first that does"),
-                **members,
+                members=members,
             )
         case Gap(expected_seq=expected, first_seq=first):
             return problem(
@@ -57,10 +81,12 @@ async def post_report(request: Request, office: OfficeOf) -> Response:
                 code="gap",
                 title="Records are missing before this report",
                 detail=f"we hold every record up to {expected - 1}; send records from {expected} on, not from {first}",
-                expected_seq=expected,
-                complete_to=expected - 1,
-                missing_first=expected,
-                missing_last=first - 1,
+                members={
+                    "expected_seq": expected,
+                    "complete_to": expected - 1,
+                    "missing_first": expected,
+                    "missing_last": first - 1,
+                },
             )
 
 
@@ -68,7 +94,22 @@ def _take_in(office: Office, body: bytes, signature: str) -> Accepted | Conflict
     return receive(office.database, body, signature, keyring=office.keyring, at=office.clock())
 
 
-@router.get("/installations", dependencies=[Reader], summary="Installations, their usage and what they lack")
-def get_installations(office: OfficeOf) -> InstallationsOut:
+Reads = Annotated[Caller, allowed(Action.INSTALLATIONS_READ)]
+
+
+@router.get("/installations", summary="Installations, their usage and what they lack; the newest first")
+def list_installations(office: OfficeOf, caller: Reads, at: PagingOf) -> InstallationsOut:
+    """With every open gap: also those of installations whose first record never came."""
     with office.database.snapshot() as session:
-        return InstallationsOut.of(repository.overviews(session), repository.list_gaps(session), at=office.clock())
+        page = repository.overview_page(session, at, customer_id=caller.customer_id)
+        gaps = repository.list_gaps(session, customer_id=caller.customer_id)
+        return InstallationsOut.of(page, gaps, heads=repository.heads(session, gaps), at=office.clock())
+
+
+@router.get("/installations/{installation_id}", summary="One installation")
+def get_installation(installation_id: str, office: OfficeOf, caller: Reads) -> InstallationOut:
+    with office.database.snapshot() as session:
+        overview = repository.get_overview(session, installation_id)
+        if overview is None or not caller.owns(overview.installation.customer_id):
+            raise NotFound(f"there is no installation {installation_id}")
+        return InstallationOut.of(overview, at=office.clock())

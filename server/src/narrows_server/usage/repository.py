@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from narrows_metering.record import Record
-from sqlalchemy import CursorResult, delete, func, select, text
-from sqlalchemy.orm import Session
+from sqlalchemy import CursorResult, delete, func, or_, select, text
+from sqlalchemy.orm import Session, aliased
 
+from narrows_server.paging import Paged, Paging, read_page
 from narrows_server.usage.arrival import Arrival
 from narrows_server.usage.models import Fork, Installation, IssuedReceipt, OpenGap, StoredRecord
 
@@ -61,16 +62,43 @@ def list_installations(session: Session, *, contract_id: str | None = None) -> l
 def overviews(session: Session) -> list[InstallationOverview]:
     """Every installation, the one that reported last first."""
     query = select(Installation).order_by(Installation.reported_at.desc(), Installation.id)
-    installations = {installation.id: installation for installation in session.scalars(query)}
+    return _overviews(session, list(session.scalars(query)), is_everything=True)
+
+
+def overview_page(session: Session, at: Paging, *, customer_id: str | None = None) -> Paged[InstallationOverview]:
+    """A page of installations, the newest first: of all, or of one customer."""
+    query = select(Installation)
+    if customer_id is not None:
+        query = query.where(Installation.customer_id == customer_id)
+    page = read_page(session, query, by=(Installation.enrolled_at, Installation.id), at=at)
+    return Paged(rows=_overviews(session, page.rows), next_cursor=page.next_cursor)
+
+
+def get_overview(session: Session, installation_id: str) -> InstallationOverview | None:
+    installation = session.get(Installation, installation_id)
+    return None if installation is None else _overviews(session, [installation])[0]
+
+
+def heads(session: Session, gaps: Sequence[OpenGap]) -> dict[str, int]:
+    """The last record that is known of each installation with a gap."""
+    query = select(Installation.id, Installation.head_seq)
+    query = query.where(Installation.id.in_([gap.installation_id for gap in gaps]))
+    return {row.id: row.head_seq for row in session.execute(query)}
+
+
+def _overviews(
+    session: Session, installations: Sequence[Installation], *, is_everything: bool = False
+) -> list[InstallationOverview]:
+    # A database takes only so many parameters: where everything is asked for, nothing is named.
+    ids = None if is_everything else [installation.id for installation in installations]
+    origins = _origins(session, ids)
     forked = select(Fork.installation_id, func.count().label("fork_count"), func.max(Fork.seen_at).label("seen_at"))
+    missing = select(OpenGap)
+    if ids is not None:
+        forked = forked.where(Fork.installation_id.in_(ids))
+        missing = missing.where(OpenGap.installation_id.in_(ids))
     forks = {row.installation_id: row for row in session.execute(forked.group_by(Fork.installation_id))}
-    gaps = {gap.installation_id: gap for gap in list_gaps(session)}
-    origins = {
-        installation.id: installation.previous_id
-        for installation in installations.values()
-        if installation.previous_id in installations
-        and installations[installation.previous_id].customer_id == installation.customer_id
-    }
+    gaps = {gap.installation_id: gap for gap in session.scalars(missing)}
     successors = {origin: successor for successor, origin in origins.items()}
     return [
         InstallationOverview(
@@ -81,8 +109,21 @@ def overviews(session: Session) -> list[InstallationOverview]:
             forked_from=origins.get(installation.id),
             continued_as=successors.get(installation.id),
         )
-        for installation in installations.values()
+        for installation in installations
     ]
+
+
+def _origins(session: Session, ids: Sequence[str] | None) -> dict[str, str]:
+    """Which installation continues which other one of the same customer: all, or those that *ids* take part in."""
+    origin = aliased(Installation)
+    query = (
+        select(Installation.id, origin.id.label("origin_id"))
+        .join(origin, Installation.previous_id == origin.id)
+        .where(Installation.customer_id == origin.customer_id)
+    )
+    if ids is not None:
+        query = query.where(or_(Installation.id.in_(ids), origin.id.in_(ids)))
+    return {row.id: row.origin_id for row in session.execute(query)}
 
 
 def stored_hashes(session: Session, installation_id: str, *, first_seq: int, last_seq: int) -> dict[int, str]:
@@ -155,9 +196,12 @@ def get_gap(session: Session, installation_id: str) -> OpenGap | None:
     return session.get(OpenGap, installation_id)
 
 
-def list_gaps(session: Session) -> list[OpenGap]:
-    """Every open gap, also those of installations that we do not know."""
-    return list(session.scalars(select(OpenGap).order_by(OpenGap.seen_at.desc(), OpenGap.installation_id)))
+def list_gaps(session: Session, *, customer_id: str | None = None) -> list[OpenGap]:
+    """Every open gap, also those of installations that we do not know: of all customers, or of one."""
+    query = select(OpenGap).order_by(OpenGap.seen_at.desc(), OpenGap.installation_id)
+    if customer_id is not None:
+        query = query.where(OpenGap.customer_id == customer_id)
+    return list(session.scalars(query))
 
 
 def close_gap(session: Session, installation_id: str, *, head_seq: int) -> bool:

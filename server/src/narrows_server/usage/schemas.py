@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from pydantic import BaseModel
 
+from narrows_server.paging import Page, Paged
 from narrows_server.usage.models import OpenGap
 from narrows_server.usage.repository import InstallationOverview
 from narrows_server.usage.service import Standing, standing
@@ -85,18 +86,17 @@ class InstallationOut(BaseModel):
         )
 
 
-class InstallationsOut(BaseModel):
-    """Every installation, and every gap: also those of installations whose first record never came."""
+class InstallationsOut(Page[InstallationOut]):
+    """A page of installations, and every gap: also those of installations whose first record never came."""
 
-    items: list[InstallationOut]
     gaps: list[GapOut]
 
     @classmethod
     def of(
-        cls, overviews: Sequence[InstallationOverview], gaps: Sequence[OpenGap], *, at: datetime
+        cls, page: Paged[InstallationOverview], gaps: Sequence[OpenGap], *, heads: Mapping[str, int], at: datetime
     ) -> InstallationsOut:
-        heads = {overview.installation.id: overview.installation.head_seq for overview in overviews}
         return cls(
-            items=[InstallationOut.of(overview, at=at) for overview in overviews],
+            items=[InstallationOut.of(overview, at=at) for overview in page.rows],
+            next_cursor=page.next_cursor,
             gaps=[GapOut.of(gap, head_seq=heads.get(gap.installation_id, 0)) for gap in gaps],
         )

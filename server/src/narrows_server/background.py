@@ -1,0 +1,33 @@
+"""A job that is done again and again while a server runs. It may fail: what it leaves undone, the next time finds."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+
+class Repeating:
+    """A thread that does *job* every *seconds*, from `start` to `stop`."""
+
+    def __init__(self, job: Callable[[], object], *, seconds: float, name: str) -> None:
+        self._job, self._seconds, self._name = job, seconds, name
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"narrows-{name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._is_over.wait(self._seconds):
+            try:
+                self._job()
+            except Exception:
+                # The database may be away for a moment.
+                logger.exception("%s failed and is tried again", self._name)

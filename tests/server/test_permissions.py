@@ -1,0 +1,148 @@
+"""
+Every endpoint is asked as every role and with everybody else's ids: who may not is refused, and what is foreign is not
+there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from narrows_metering.terms import Period
+from narrows_server.access.roles import PEOPLE_ONLY, Action, Role, permitted
+from narrows_server.app import create_app
+from narrows_server.description import Endpoint
+from narrows_server.invoices import repository as invoices
+from narrows_server.office import Office
+from narrows_server.statements import service as statements
+
+from .api import Program, a_key, a_program, every_endpoint
+from .builders import Browser, Clock, a_contract, a_license, a_site, an_occasion, send, some_usage
+
+# Each proves itself by a signature or a license in its body, or is for everybody who has a receipt.
+OPEN = {
+    "/v1/reports",
+    "/v1/leases",
+    "/v1/leases/give-back",
+    "/v1/license-log",
+    "/v1/log/head",
+    "/v1/log/inclusion",
+    "/v1/log/consistency",
+}
+ENDPOINTS = [endpoint for endpoint in every_endpoint() if endpoint.action is not None]
+NOVEMBER = Period(year=2026, month=11)
+
+
+def name_of(endpoint: Endpoint) -> str:
+    return f"{endpoint.method} {endpoint.path}"
+
+
+def test_an_endpoint_takes_a_permission_or_is_known_to_need_none() -> None:
+    assert {endpoint.path for endpoint in every_endpoint() if endpoint.action is None} == OPEN
+
+
+def test_what_changes_something_is_never_a_get_and_the_other_way_round() -> None:
+    for endpoint in ENDPOINTS:
+        assert endpoint.changes is (endpoint.method != "GET"), name_of(endpoint)
+        if endpoint.method == "GET":
+            assert str(endpoint.action).endswith(":read"), name_of(endpoint)
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=name_of)
+def test_each_role_gets_what_the_table_says(office: Office, endpoint: Endpoint) -> None:
+    a_contract(office)
+    path = filled(endpoint.path, "no-such-thing")
+    assert endpoint.action is not None
+    assert Browser(create_app(office)).ask(endpoint.method, path, b"{}", {}).status_code == 401
+    for role in Role:
+        customer_id = "kanal" if role is Role.CUSTOMER else None
+        answer = a_program(office, role, customer_id=customer_id).send(endpoint.method, path, {})
+        may = endpoint.action in permitted(role) - PEOPLE_ONLY
+        assert (answer.status_code == 403) is not may, (role, answer.text)
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=name_of)
+def test_no_scope_but_its_own_opens_an_endpoint(office: Office, endpoint: Endpoint) -> None:
+    assert endpoint.action is not None
+    others = frozenset(Action) - PEOPLE_ONLY - {endpoint.action}
+    program = Program(create_app(office), a_key(office, others))
+    answer = program.send(endpoint.method, filled(endpoint.path, "no-such-thing"), {})
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "not_permitted")
+
+
+class Books:
+    """An office in which the customer `kanal` has one of everything, and `other` is another customer."""
+
+    def __init__(self, office: Office, folder: Path) -> None:
+        self.office = office
+        a_contract(office)
+        a_contract(office, customer_id="other", contract_id="other-1")
+        site = a_site(office, folder / "site")
+        site.record(*some_usage())
+        send(Browser(create_app(office)), site.report())
+        self.ids = {"installation_id": site.installation_id, "license_id": a_license(office)[0]}
+        own = a_program(office, Role.CUSTOMER, customer_id="kanal")
+        self.ids["key_id"] = own.items("/v1/api-keys")[0]["id"]
+        self.close()
+
+    def close(self) -> None:
+        clock = self.office.clock
+        assert isinstance(clock, Clock)
+        clock.advance(days=10)
+        with self.office.database.transaction() as session:
+            statements.close(session, "kanal-1", NOVEMBER, occasion=an_occasion(clock.at))
+            (invoice,) = invoices.list_invoices(session)
+            self.ids["statement_id"] = str(invoice.statement_id)
+            self.ids["number"] = str(invoice.number)
+
+
+@pytest.fixture
+def books(office: Office, tmp_path: Path) -> Books:
+    return Books(office, tmp_path)
+
+
+BY_ID = [endpoint for endpoint in ENDPOINTS if "{" in endpoint.path]
+
+
+def test_every_foreign_id_is_not_found_and_the_owner_finds_it(books: Books) -> None:
+    """Walks all endpoints in one test: making the books is most of the work."""
+    customer = a_program(books.office, Role.CUSTOMER, customer_id="kanal")
+    stranger = a_program(books.office, Role.CUSTOMER, customer_id="other")
+    vendor = a_program(books.office, Role.OWNER)
+    for endpoint in BY_ID:
+        path = endpoint.path.format_map(books.ids)  # A KeyError here: put the new thing into the books above.
+        foreign = stranger.send(endpoint.method, path)
+        unknown = stranger.send(endpoint.method, filled(endpoint.path, "no-such-thing"))
+        if endpoint.action not in permitted(Role.CUSTOMER):
+            assert foreign.status_code == unknown.status_code == 403, path
+            continue
+        assert foreign.status_code == unknown.status_code == 404, (path, foreign.text)
+        assert foreign.json()["detail"].replace(path.split("/")[3], "no-such-thing") == unknown.json()["detail"]
+        assert customer.send(endpoint.method, path).status_code == 200, path
+        if endpoint.method == "GET":
+            assert vendor.get(path).status_code == 200, path
+
+
+def test_every_list_shows_a_customer_its_own_and_nothing_else(books: Books) -> None:
+    customer = a_program(books.office, Role.CUSTOMER, customer_id="kanal")
+    stranger = a_program(books.office, Role.CUSTOMER, customer_id="other")
+    for endpoint in ENDPOINTS:
+        if endpoint.method != "GET" or "{" in endpoint.path or endpoint.action not in permitted(Role.CUSTOMER):
+            continue
+        if endpoint.path == "/v1/api-keys":
+            assert {key["customer_id"] for key in stranger.items(endpoint.path)} == {"other"}
+            continue
+        assert stranger.items(endpoint.path) == [], endpoint.path
+        if endpoint.path not in MAY_BE_EMPTY:
+            assert customer.items(endpoint.path), endpoint.path
+
+
+MAY_BE_EMPTY = {"/v1/leases"}
+
+
+def filled(path: str, value: str) -> str:
+    """*path* with *value* for every parameter."""
+    while "{" in path:
+        path = path[: path.index("{")] + value + path[path.index("}") + 1 :]
+    return path
