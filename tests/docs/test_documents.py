@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from narrows.media.frames import to_frame
 from narrows.media.picture import Picture
-from narrows.media.video import to_frame
 from narrows_licensing.development import development_license_file
 from narrows_metering.cdn_tariff import VolumeTariff
 from narrows_metering.money import cost

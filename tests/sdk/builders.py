@@ -7,8 +7,9 @@ from pathlib import Path
 
 import av
 import numpy as np
+from narrows.media.frames import to_frame
 from narrows.media.picture import Picture
-from narrows.media.video import Y4MTarget, to_frame
+from narrows.media.raw import Y4MTarget
 from narrows.settings import Settings
 from numpy.typing import NDArray
 

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import random
+from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 from narrows import files
-from narrows.errors import BitstreamError, LedgerDamaged, LicenseRefused, LicenseUnreadable, NotABitstream, VideoError
+from narrows.errors import (
+    BitstreamError,
+    CutOff,
+    LedgerDamaged,
+    LicenseRefused,
+    LicenseUnreadable,
+    NotABitstream,
+    VideoError,
+)
+from narrows.media.coded_file import CodedFile
+from narrows.media.frames import to_frame
 from narrows.media.video import Source
 from narrows.settings import Settings
 from narrows.usage.machine import open_meter
 from narrows_licensing.verdict import Reason
 
-from .builders import a_clip, a_clip_with_audio, settings_in
+from .builders import a_clip, a_clip_with_audio, a_picture, settings_in
 
 FLIPS = 150
 
@@ -44,7 +56,7 @@ def test_the_bytes_reported_are_the_payload_of_the_file(tmp_path: Path, settings
 
     with av.open(str(result.target)) as container:
         payload = sum(p.size for p in container.demux(container.streams.video[0]))
-    assert result.payload_bytes == payload == files.inspect(result.target).payload_bytes
+    assert result.payload_bytes == payload == files.probe(result.target).payload_bytes
     assert result.file_bytes == result.target.stat().st_size
 
 
@@ -75,7 +87,7 @@ def test_the_encode_is_in_the_ledger(tmp_path: Path, settings: Settings) -> None
 
 
 def test_a_development_stream_is_marked_in_every_key_frame(tmp_path: Path, coded: Path) -> None:
-    assert files.inspect(coded).is_development
+    assert files.probe(coded).is_development
 
 
 def test_every_kind_of_flipped_byte_is_refused_before_anything_is_written(tmp_path: Path, coded: Path) -> None:
@@ -99,6 +111,146 @@ def test_a_truncated_file_is_refused(tmp_path: Path, coded: Path) -> None:
         damaged.write_bytes(data[: int(part * len(data))])
         with pytest.raises(BitstreamError):
             files.decode(damaged, tmp_path / "damaged.y4m")
+
+
+@pytest.mark.parametrize(("name", "fragmented"), [("coded.mkv", False), ("coded.mp4", False), ("coded.mp4", True)])
+def test_every_container_holds_the_same_packets(
+    tmp_path: Path, settings: Settings, coded: Path, name: str, fragmented: bool
+) -> None:
+    other = tmp_path / "other" / name
+    other.parent.mkdir()
+    files.encode(tmp_path / "source.mkv", other, fragmented=fragmented, settings=settings)
+
+    assert files.coded_digest(other) == files.coded_digest(coded)
+    assert files.probe(other).frame_count == 10
+    assert [p.time for p in CodedFile.open(other).packets()] == [p.time for p in CodedFile.open(coded).packets()]
+
+
+def luma(path: Path) -> list[bytes]:
+    with Source(path) as video:
+        return [timed.picture.luma.tobytes() for timed in video.pictures()]
+
+
+def test_a_part_is_the_same_frames_as_in_the_whole(tmp_path: Path, settings: Settings) -> None:
+    source = a_clip(tmp_path / "source.y4m", frames=14)
+    coded = files.encode(source, tmp_path / "coded.mp4", keyint=6, settings=settings).target
+    files.decode(coded, tmp_path / "whole.y4m")
+    part = files.decode(coded, tmp_path / "part.y4m", start=Fraction(8, 25), duration=Fraction(3, 25))
+
+    assert part.frame_count == 3
+    assert luma(part.target) == luma(tmp_path / "whole.y4m")[8:11]
+    with pytest.raises(VideoError, match="no frames between"):
+        files.decode(coded, tmp_path / "none.y4m", start=99)
+    assert not (tmp_path / "none.y4m").exists()
+
+
+def test_a_decoded_matroska_file_is_lossless_and_has_the_sound(tmp_path: Path, coded: Path) -> None:
+    files.decode(coded, tmp_path / "decoded.y4m")
+    files.decode(coded, tmp_path / "decoded.mkv")
+
+    assert luma(tmp_path / "decoded.mkv") == luma(tmp_path / "decoded.y4m")
+    with av.open(str(tmp_path / "decoded.mkv")) as container:
+        assert len(container.streams.audio) == 1
+
+
+@pytest.mark.parametrize("name", ["coded.mkv", "coded.mp4"])
+def test_a_lost_packet_is_concealed_and_the_next_key_frame_is_clean(
+    tmp_path: Path, settings: Settings, name: str
+) -> None:
+    source = a_clip(tmp_path / "source.y4m", frames=14)
+    coded = files.encode(source, tmp_path / name, keyint=6, low_delay=True, settings=settings).target
+    files.decode(coded, tmp_path / "whole.y4m")
+    lost = list(CodedFile.open(coded).packets())[3].data
+    coded.write_bytes(coded.read_bytes().replace(lost[-12:], bytes(12)))
+    with pytest.raises(BitstreamError):
+        files.decode(coded, tmp_path / "strict.y4m")
+
+    result = files.decode(coded, tmp_path / "concealed.y4m", conceal=True)
+
+    whole, concealed = luma(tmp_path / "whole.y4m"), luma(result.target)
+    assert result.concealed_count == 3
+    assert concealed == [*whole[:3], *[whole[2]] * 3, *whole[6:]]
+    assert any("repeat the one before" in notice for notice in result.notices)
+
+
+@pytest.mark.parametrize(("name", "fragmented"), [("coded.mkv", False), ("coded.mp4", False), ("coded.mp4", True)])
+def test_a_cut_off_file_decodes_up_to_the_cut_with_a_warning(
+    tmp_path: Path, settings: Settings, name: str, fragmented: bool
+) -> None:
+    source = a_clip(tmp_path / "source.y4m", frames=8)
+    coded = files.encode(
+        source, tmp_path / name, keyint=4, low_delay=True, fragmented=fragmented, settings=settings
+    ).target
+    files.decode(coded, tmp_path / "whole.y4m")
+    data, packets = coded.read_bytes(), list(CodedFile.open(coded).packets())
+    coded.write_bytes(data[: data.index(packets[6].data)])
+    with pytest.raises(CutOff, match="conceal"):
+        files.decode(coded, tmp_path / "strict.y4m")
+    assert not (tmp_path / "strict.y4m").exists()
+
+    result = files.decode(coded, tmp_path / "cut.y4m", conceal=True)
+
+    assert luma(result.target) == luma(tmp_path / "whole.y4m")[:6]
+    assert any("cut off" in notice for notice in result.notices)
+
+
+def test_fragments_can_be_joined_as_bytes(tmp_path: Path, settings: Settings) -> None:
+    source = a_clip(tmp_path / "source.y4m", frames=8)
+    coded = files.encode(source, tmp_path / "coded.mp4", keyint=4, fragmented=True, settings=settings).target
+    data = coded.read_bytes()
+    starts = [i - 4 for i in range(len(data)) if data[i : i + 4] == b"moof"]
+    init, parts = data[: starts[0]], [data[a:b] for a, b in pairwise([*starts, len(data)])]
+
+    (tmp_path / "joined.mp4").write_bytes(init + b"".join(parts))
+
+    assert len(parts) == 2
+    assert files.decode(tmp_path / "joined.mp4", tmp_path / "joined.y4m").frame_count == 8
+
+
+@pytest.mark.parametrize(("width", "height"), [(16, 16), (17, 16), (33, 31)])
+def test_one_frame_of_any_size_is_a_file(tmp_path: Path, settings: Settings, width: int, height: int) -> None:
+    source = a_clip(tmp_path / "source.y4m", width=width, height=height, frames=1)
+    for name in ("coded.mkv", "coded.mp4"):
+        coded = files.encode(source, tmp_path / name, settings=settings)
+        decoded = files.decode(coded.target, tmp_path / "decoded.y4m")
+        assert (decoded.width, decoded.height, decoded.frame_count) == (width, height, 1)
+
+
+def test_a_source_without_frames_is_refused(tmp_path: Path, settings: Settings) -> None:
+    empty = tmp_path / "empty.y4m"
+    empty.write_bytes(b"YUV4MPEG2 W64 H48 F25:1 Ip A1:1 C420jpeg\n")
+    with pytest.raises(VideoError):
+        files.encode(empty, tmp_path / "coded.mkv", settings=settings)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["empty.y4m", "license.json"]
+
+
+def test_what_progress_raises_ends_the_work_and_leaves_no_file(tmp_path: Path, settings: Settings) -> None:
+    class Enough(Exception):
+        pass
+
+    def progress(done: int, total: int | None, payload: int) -> None:
+        raise Enough
+
+    with pytest.raises(Enough):
+        files.encode(a_clip(tmp_path / "source.y4m"), tmp_path / "coded.mp4", settings=settings, on_progress=progress)
+    assert not list(tmp_path.glob("*coded*"))
+
+
+def test_variable_times_survive_encoding_and_decoding(tmp_path: Path, settings: Settings) -> None:
+    ticks = [0, 3003, 6006, 20000, 20001, 33333]
+    source = tmp_path / "uneven.mp4"
+    with av.open(str(source), "w") as container:
+        video = container.add_stream("mpeg4", rate=30, width=64, height=48)
+        video.codec_context.time_base = Fraction(1, 30_000)
+        for i, tick in enumerate(ticks):
+            frame = to_frame(a_picture(shift=i))
+            frame.pts, frame.time_base = tick, Fraction(1, 30_000)
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+    coded = files.encode(source, tmp_path / "coded.mp4", settings=settings).target
+
+    assert sorted(p.time for p in CodedFile.open(coded).packets()) == [Fraction(tick, 30_000) for tick in ticks]
+    assert "not evenly spaced" in files.decode(coded, tmp_path / "decoded.y4m").notices[0]
 
 
 def test_another_codecs_file_is_not_ours(tmp_path: Path) -> None:
@@ -148,6 +300,6 @@ def test_an_unreadable_source_and_a_wrong_name_are_explained(tmp_path: Path, set
     nonsense.write_bytes(b"not a video" * 50)
     with pytest.raises(VideoError, match="can't read"):
         files.encode(nonsense, tmp_path / "coded.mkv", settings=settings)
-    with pytest.raises(VideoError, match=r"\.mkv"):
-        files.encode(a_clip(tmp_path / "source.y4m"), tmp_path / "coded.mp4", settings=settings)
+    with pytest.raises(VideoError, match=r"\.mkv or \.mp4"):
+        files.encode(a_clip(tmp_path / "source.y4m"), tmp_path / "coded.mov", settings=settings)
     assert not list(tmp_path.glob("*.partial"))

@@ -9,7 +9,7 @@ import narrows
 import numpy as np
 import pytest
 from narrows.errors import LicenseRefused
-from narrows.media.video import to_frame, to_picture
+from narrows.media.frames import to_frame, to_picture
 from narrows.settings import Settings
 from narrows.usage.machine import open_meter
 from narrows_metering.record import Kind
@@ -77,7 +77,7 @@ def test_an_encoder_that_coded_nothing_records_nothing(settings: Settings) -> No
 def test_what_was_coded_before_an_error_is_recorded(settings: Settings) -> None:
     with narrows.Encoder(width=64, height=48, settings=settings) as encoder:
         encoder.encode(a_picture())
-        with pytest.raises(ValueError, match="80×48"):
+        with pytest.raises(narrows.VideoError, match="80×48"):
             encoder.encode(a_picture(80, 48))
 
     assert recorded_frames(settings) == [1]

@@ -22,6 +22,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 if TYPE_CHECKING:
     from narrows.errors import BitstreamError as BitstreamError
     from narrows.errors import CorruptBitstream as CorruptBitstream
+    from narrows.errors import CutOff as CutOff
     from narrows.errors import LedgerDamaged as LedgerDamaged
     from narrows.errors import LicenseError as LicenseError
     from narrows.errors import LicenseNotWritten as LicenseNotWritten
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
     from narrows.files import FileInfo as FileInfo
     from narrows.files import decode as decode
     from narrows.files import encode as encode
-    from narrows.files import inspect as inspect
+    from narrows.files import probe as probe
+    from narrows.media.description import Colour as Colour
+    from narrows.media.packets import Container as Container
     from narrows.media.picture import Picture as Picture
     from narrows.options import Preset as Preset
     from narrows.options import Tune as Tune
@@ -50,11 +53,14 @@ if TYPE_CHECKING:
     from narrows.session import EncodeSummary as EncodeSummary
     from narrows.session import Packet as Packet
     from narrows.settings import Settings as Settings
+    from narrows.tasks import adecode as adecode
+    from narrows.tasks import aencode as aencode
 
 _HOME = {
     "narrows.errors": (
         "BitstreamError",
         "CorruptBitstream",
+        "CutOff",
         "LedgerDamaged",
         "LicenseError",
         "LicenseNotWritten",
@@ -67,8 +73,11 @@ _HOME = {
         "UsageError",
         "VideoError",
     ),
-    "narrows.files": ("DecodeResult", "EncodeResult", "FileInfo", "decode", "encode", "inspect"),
+    "narrows.files": ("DecodeResult", "EncodeResult", "FileInfo", "decode", "encode", "probe"),
+    "narrows.tasks": ("adecode", "aencode"),
     "narrows.options": ("Preset", "Tune"),
+    "narrows.media.description": ("Colour",),
+    "narrows.media.packets": ("Container",),
     "narrows.media.picture": ("Picture",),
     "narrows.session": ("Decoder", "Encoder", "EncodeSummary", "Packet"),
     "narrows.settings": ("Settings",),

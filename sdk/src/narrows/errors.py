@@ -11,6 +11,7 @@ Everything that the SDK raises on purpose.
     │   ├── NotABitstream               the file is something else
     │   ├── UnsupportedBitstream        made by a newer version or with other weights
     │   └── CorruptBitstream            damaged; says where
+    │       └── CutOff                      whole up to a place where it ends
     ├── VideoError                      the source can't be read or the target can't be written
     └── UsageError
         ├── LedgerDamaged               the chain of usage records does not verify
@@ -76,6 +77,16 @@ class CorruptBitstream(BitstreamError):
         super().__init__(f"corrupt bitstream at byte {byte_offset}: {detail}")
         self.detail = detail
         self.byte_offset = byte_offset
+
+
+class CutOff(CorruptBitstream):
+    """Raised when a file is whole up to *byte_offset* and ends there; `decode` with *conceal* keeps what is there."""
+
+    def __init__(self, *, byte_offset: int) -> None:
+        super().__init__(
+            "the file is cut off here; decode it with conceal (--conceal) to keep what comes before",
+            byte_offset=byte_offset,
+        )
 
 
 class VideoError(NarrowsError):

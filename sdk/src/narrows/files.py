@@ -7,24 +7,40 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from heapq import heappop, heappush
 from itertools import chain
 from pathlib import Path
 
+from narrows.codec.weights import require_model
 from narrows.errors import VideoError
-from narrows.media.video import CodedFile, PacketTarget, Source, TimedPicture, Y4MTarget
+from narrows.media.coded_file import CodedFile
+from narrows.media.description import Colour
+from narrows.media.packets import Container, PacketTarget, container_of
+from narrows.media.raw import LosslessTarget, PictureTarget, Y4MTarget
+from narrows.media.video import Source, TimedPicture
 from narrows.options import CRF_DEFAULT, KEYINT_DEFAULT, Preset, Tune
 from narrows.session import Decoder, Encoder, Packet
 from narrows.settings import Settings
 
 Progress = Callable[[int, int | None, int], None]
-"""Called after each frame with frames done, frames in all if known, and payload bytes so far."""
+"""
+Called after each frame with frames done, frames in all if known, and payload bytes so far. What it raises ends the
+work: the unfinished file is removed, and the exception reaches the caller.
+"""
+FILLED_SECONDS_MAX = 10
+"""The longest gap that is filled with repeated frames where packets are missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodeResult:
-    """What `encode` made: *payload_bytes* are the video's, *file_bytes* the whole file's; *psnr* in dB (6:1:1)."""
+    """
+    What `encode` made: *payload_bytes* are the video's, *file_bytes* the whole file's; *psnr* in dB (6:1:1).
+
+    *notices* say what was changed or left out on the way.
+    """
 
     target: Path
+    container: Container
     width: int
     height: int
     frame_count: int
@@ -39,27 +55,38 @@ class EncodeResult:
     license_state: str
     is_development: bool
     seconds: float
+    notices: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodeResult:
-    """What `decode` made."""
+    """What `decode` made; *concealed_count* frames of it were repeated or left out, *notices* say why."""
 
     target: Path
     width: int
     height: int
     frame_count: int
+    concealed_count: int
     frame_rate: Fraction
     seconds: float
+    notices: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileInfo:
-    """What a coded file says of itself. *bits_per_pixel* counts the payload over luma pixels."""
+    """
+    What a coded file says of itself. *bits_per_pixel* counts the payload over luma pixels; *codecs* is for playlists
+    and `Content-Type` (RFC 6381).
+    """
 
     path: Path
+    container: Container
+    codecs: str
     width: int
     height: int
+    pixel_aspect: Fraction
+    rotation: int
+    colour: Colour
     frame_count: int
     key_frame_count: int
     frame_rate: Fraction
@@ -78,12 +105,14 @@ def encode(
     tune: Tune | str = Tune.VISUAL,
     keyint: int = KEYINT_DEFAULT,
     low_delay: bool = False,
+    fragmented: bool = False,
     license: Path | None = None,
     settings: Settings | None = None,
     on_progress: Progress | None = None,
 ) -> EncodeResult:
     """
-    Encode the video of *source* into the Matroska file *target*, its audio carried along.
+    Encode the video of *source* into *target*, Matroska (.mkv) or MP4 (.mp4); its audio, subtitles, chapters and
+    metadata are carried along as they are. With *fragmented*, MP4 in fragments that begin at key frames.
 
     The usage record is on the disk before *target* appears. Raises VideoError, LicenseRefused, UsageError.
 
@@ -91,19 +120,17 @@ def encode(
     1834211
     """
     source, target = Path(source), Path(target)
-    if target.suffix.lower() != ".mkv":
-        raise VideoError(f"can't write {target}: coded files are Matroska, so the name has to end in .mkv")
+    container = container_of(target, is_fragmented=fragmented)
     started = time.monotonic()
     with Source(source) as video:
         pictures = video.pictures()
         first = next(pictures, None)
         if first is None:
             raise VideoError(f"can't read {source}: it has no frames")
-        width, height = first.picture.width, first.picture.height
-        rate, total = video.frame_rate, video.frame_count_estimate
+        description, rate, total = video.description, video.frame_rate, video.frame_count_estimate
         with Encoder(
-            width=width,
-            height=height,
+            width=description.width,
+            height=description.height,
             rate=rate,
             crf=crf,
             preset=preset,
@@ -113,27 +140,42 @@ def encode(
             license=license,
             settings=settings,
         ) as encoder:
-            output = PacketTarget(target, source=source, frame_rate=rate, width=width, height=height)
+            output = PacketTarget(
+                target,
+                container=container,
+                configuration=encoder.configuration(),
+                description=description,
+                frame_rate=rate,
+                time_base=video.time_base,
+                source=source,
+                start=video.start,
+            )
             try:
                 done = payload = 0
-                times: list[Fraction] = []
-                for packet in _packets(encoder, chain([first], pictures), times):
-                    shown, coded = times[packet.pts], times[max(0, packet.dts)]
-                    output.write(packet.data, shown=shown, coded=coded, is_key=packet.is_keyframe)
+                shown: list[_Moment] = []
+                for packet in _packets(encoder, chain([first], pictures), shown):
+                    output.write(
+                        packet.data,
+                        shown=shown[packet.pts].time,
+                        coded=_decoding_time(shown, packet.dts, rate),
+                        is_key=packet.is_keyframe,
+                        duration=_duration(shown, packet.pts),
+                    )
                     done, payload = done + 1, payload + len(packet.data)
                     if on_progress:
                         on_progress(done, total, payload)
                 summary = encoder.close()
                 assert summary is not None
-                output.finish(encoder.configuration())
+                output.finish(encoder.configuration(), has_one_rate=_has_one_rate(shown, rate))
             except BaseException:
                 output.discard()
                 raise
             granted = encoder.permission.granted
     return EncodeResult(
         target=target,
-        width=width,
-        height=height,
+        container=container,
+        width=description.width,
+        height=description.height,
         frame_count=summary.frame_count,
         key_frame_count=summary.key_frame_count,
         frame_rate=rate,
@@ -146,66 +188,165 @@ def encode(
         license_state=granted.state.value,
         is_development=granted.is_development,
         seconds=time.monotonic() - started,
+        notices=(*video.notices, *output.notices),
     )
 
 
-def _packets(encoder: Encoder, pictures: Iterable[TimedPicture], times: list[Fraction]) -> Iterator[Packet]:
-    """Everything that *encoder* makes of *pictures*; *times* grows by each picture's."""
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """When a frame is shown and, if the source says so, for how long."""
+
+    time: Fraction
+    duration: Fraction | None
+
+
+def _packets(encoder: Encoder, pictures: Iterable[TimedPicture], shown: list[_Moment]) -> Iterator[Packet]:
+    """Everything that *encoder* makes of *pictures*; *shown* grows by each."""
     for timed in pictures:
-        times.append(timed.time)
+        shown.append(_Moment(timed.time, timed.duration))
         yield from encoder.encode(timed.picture)
     yield from encoder.flush()
 
 
-def decode(source: Path | str, target: Path | str, *, on_progress: Progress | None = None) -> DecodeResult:
-    """
-    Decode the coded file *source* into the Y4M file *target*. Needs no license and no network.
+def _decoding_time(shown: list[_Moment], dts: int, rate: Fraction) -> Fraction:
+    """When the packet with *dts* is decoded: the time of that frame, and before the first one by the rate."""
+    return shown[dts].time if dts >= 0 else shown[0].time + dts / rate
 
-    Raises BitstreamError when *source* is damaged or not ours, VideoError when *target* can't be written.
+
+def _duration(shown: list[_Moment], index: int) -> Fraction | None:
+    """How long a frame is shown: until the next one, where that is known already."""
+    return shown[index + 1].time - shown[index].time if index + 1 < len(shown) else shown[index].duration
+
+
+def _has_one_rate(shown: list[_Moment], rate: Fraction) -> bool:
+    """Whether every frame is within a millisecond of where *rate* puts it: timestamps may be rounded to that."""
+    return all(abs(timed.time - index / rate) <= Fraction(1, 1000) for index, timed in enumerate(shown))
+
+
+def decode(
+    source: Path | str,
+    target: Path | str,
+    *,
+    start: Fraction | float | None = None,
+    duration: Fraction | float | None = None,
+    conceal: bool = False,
+    on_progress: Progress | None = None,
+) -> DecodeResult:
+    """
+    Decode the coded file *source* into *target*: Y4M (.y4m), or lossless FFV1 with the sound beside it (.mkv).
+
+    *start* and *duration* in seconds choose a part; decoding begins at the key frame before. With *conceal*, a damaged
+    or cut-off file is decoded as far as it goes, frames that are lost shown as the one before. Needs no license and no
+    network.
+
+    Raises BitstreamError when *source* is damaged or not ours, `CutOff` when its end is missing, and VideoError when
+    *target* can't be written; then there is no *target*.
     """
     source, target = Path(source), Path(target)
-    if target.suffix.lower() != ".y4m":
-        raise VideoError(f"can't write {target}: decoded files are YUV4MPEG2, so the name has to end in .y4m")
+    if target.suffix.lower() not in (".y4m", ".mkv"):
+        raise VideoError(
+            f"can't write {target}: decoded files are YUV4MPEG2 or FFV1 in Matroska, so the name ends in .y4m or .mkv"
+        )
+    first = Fraction(0) if start is None else Fraction(start)
+    end = None if duration is None else first + Fraction(duration)
+    if first < 0 or (end is not None and end <= first):
+        raise VideoError("start is 0 or more seconds, and duration more than 0")
     started = time.monotonic()
-    coded = CodedFile.open(source)
-    header, total = coded.configuration.header, coded.configuration.frame_count
-    rate = coded.frame_rate
-    output = Y4MTarget(target, width=header.width, height=header.height, frame_rate=rate)
-    decoder = Decoder()
+    coded = CodedFile.open(source, tolerates_damage=conceal)
+    header, total, rate = coded.configuration.header, coded.configuration.frame_count or None, coded.frame_rate
+    require_model(header.model_id)
+    notices = [f"{source.name}: {what}; decoded as far as it goes" for what in coded.damage]
+    output = _picture_target(target, coded, rate, first)
+    decoder = Decoder(conceal=conceal)
     done = payload = 0
+    shown_last: Fraction | None = None
+    is_uneven = False
     try:
-        for packet in coded.packets():
-            for picture in decoder.decode_pictures(packet.data):
-                output.write(picture)
-                done += 1
-            payload += len(packet.data)
+        for timed in _timed_pictures(decoder, coded, start=first):
+            if isinstance(timed, int):
+                payload += timed
+                continue
+            if timed.time < first:
+                continue
+            if end is not None and timed.time >= end:
+                break
+            steps = 1 if shown_last is None else round((timed.time - shown_last) * rate)
+            is_uneven = is_uneven or steps != 1
+            if conceal and 1 < steps <= FILLED_SECONDS_MAX * rate and isinstance(output, Y4MTarget):
+                for _ in range(steps - 1):
+                    output.write(timed.picture)
+                    done += 1
+            output.write(timed.picture, timed.time - first)
+            shown_last = timed.time
+            done += 1
             if on_progress:
                 on_progress(done, total, payload)
-        decoder.finish()
+        if done == 0:
+            raise VideoError(f"{source} has no frames between {float(first)} s and {end and float(end)} s")
         output.finish()
     except BaseException:
         output.discard()
         raise
+    if decoder.concealed_count:
+        notices.append(f"{decoder.concealed_count} frames could not be decoded and repeat the one before")
+    if is_uneven and target.suffix.lower() == ".y4m" and not conceal:
+        notices.append("frames are not evenly spaced in time, which Y4M can't say; decode to .mkv to keep their times")
     return DecodeResult(
         target=target,
         width=header.width,
         height=header.height,
         frame_count=done,
+        concealed_count=decoder.concealed_count,
         frame_rate=rate,
         seconds=time.monotonic() - started,
+        notices=tuple(notices),
     )
 
 
-def inspect(path: Path | str) -> FileInfo:
+def _picture_target(target: Path, coded: CodedFile, rate: Fraction, start: Fraction) -> PictureTarget:
+    header, description = coded.configuration.header, coded.description
+    if target.suffix.lower() == ".mkv":
+        return LosslessTarget(target, description=description, frame_rate=rate, source=coded.path, start=start)
+    return Y4MTarget(
+        target, width=header.width, height=header.height, frame_rate=rate, pixel_aspect=description.pixel_aspect
+    )
+
+
+def _timed_pictures(decoder: Decoder, coded: CodedFile, *, start: Fraction) -> Iterator[TimedPicture | int]:
+    """
+    Pictures of *coded* in display order, from the key frame before *start* on; between them, the bytes that they took.
+
+    Packets come in coding order and pictures in that of display, so each picture takes the earliest time not taken.
+    """
+    times: list[Fraction] = []
+    for packet in coded.packets(start=start):
+        if packet.is_key and times:
+            for picture in decoder.finish():
+                yield TimedPicture(picture, heappop(times))
+            times.clear()
+        heappush(times, packet.time)
+        for picture in decoder.decode_pictures(packet.data):
+            yield TimedPicture(picture, heappop(times))
+        yield len(packet.data)
+    for picture in decoder.finish():
+        yield TimedPicture(picture, heappop(times))
+
+
+def probe(path: Path | str) -> FileInfo:
     """Read what a coded file says of itself, and check all of it; nothing is decoded."""
     coded = CodedFile.open(Path(path))
-    header = coded.configuration.header
-    sizes = [(len(p.data), p.data[:1] == b"I") for p in coded.packets()]
+    header, description = coded.configuration.header, coded.description
+    sizes = [(len(packet.data), packet.is_key) for packet in coded.packets()]
     payload = sum(size for size, _ in sizes)
     return FileInfo(
         path=coded.path,
+        container=coded.container,
+        codecs=coded.codecs,
         width=header.width,
         height=header.height,
+        pixel_aspect=description.pixel_aspect,
+        rotation=description.rotation,
+        colour=description.colour,
         frame_count=len(sizes),
         key_frame_count=sum(is_key for _, is_key in sizes),
         frame_rate=coded.frame_rate,

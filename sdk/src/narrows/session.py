@@ -8,7 +8,9 @@ An encoder asks the license once, when it opens. When it closes it writes one re
 from __future__ import annotations
 
 import hashlib
-from contextlib import ExitStack
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -17,16 +19,17 @@ from types import TracebackType
 from typing import Self
 
 import av
+import numpy as np
 from narrows_metering.record import Kind
 
-from narrows.codec.bitstream import Configuration, StreamHeader
+from narrows.codec.bitstream import Configuration, StreamHeader, is_key_packet
 from narrows.codec.coder import CodedFrame, FrameDecoder, FrameEncoder
 from narrows.codec.weights import LoadedModel, shipped_model
-from narrows.errors import CorruptBitstream
+from narrows.errors import BitstreamError, CorruptBitstream, VideoError
 from narrows.license.gate import Permission, require_permission
+from narrows.media.frames import Frame, to_frame, to_picture
 from narrows.media.picture import Picture
 from narrows.media.quality import psnr
-from narrows.media.video import to_frame, to_picture
 from narrows.options import CRF_DEFAULT, KEYINT_DEFAULT, EncodeOptions, Preset, Tune, check_size
 from narrows.reporting.background import report_in_background
 from narrows.settings import Settings
@@ -68,6 +71,22 @@ def rendition_id(meter: Meter, digest: bytes) -> str:
     return meter.installation.pseudonym(b"rendition:" + digest)
 
 
+class _Turn:
+    """Lets one thread in at a time and refuses the others, for what keeps a state from frame to frame."""
+
+    def __init__(self, whose: str) -> None:
+        self._whose, self._lock = whose, threading.Lock()
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        if not self._lock.acquire(blocking=False):
+            raise RuntimeError(f"this {self._whose} is busy in another thread; give each thread one of its own")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+
 class Encoder:
     """
     Encodes frames of one size.
@@ -79,8 +98,9 @@ class Encoder:
     ...     for packet in encoder.flush():
     ...         send(packet.data)
 
+    Frames are `av.VideoFrame`, NumPy arrays or torch tensors: RGB `[H, W, 3]` or `[3, H, W]`, or three planes, uint8.
     Raises LicenseRefused when the license does not permit it, LedgerDamaged and UsageError when usage can't be
-    recorded: all before the first frame, none after it.
+    recorded: all before the first frame, none after it. One thread at a time; RuntimeError for the others.
     """
 
     def __init__(
@@ -130,6 +150,9 @@ class Encoder:
         self._frame_count = self._key_frame_count = self._payload_bytes = 0
         self._psnr_sum = 0.0
         self._summary: EncodeSummary | None = None
+        self._turn = _Turn("Encoder")
+        self.notices: list[str] = []
+        """What was done to frames that a caller should know, each once."""
 
     def __enter__(self) -> Self:
         return self
@@ -139,17 +162,33 @@ class Encoder:
     ) -> None:
         self.close()
 
-    def encode(self, frame: av.VideoFrame | Picture) -> list[Packet]:
-        """Take one frame and return the packets that are ready; most frames wait for those that follow."""
-        picture = frame if isinstance(frame, Picture) else to_picture(frame)
-        coded = self._coder.encode(picture)
-        for plane in (picture.luma, picture.cb, picture.cr):
-            self._source_digest.update(plane.data)
-        return [self._packet(frame) for frame in coded]
+    def encode(self, frame: Frame) -> list[Packet]:
+        """
+        Take one frame and return the packets that are ready; most frames wait for those that follow.
+
+        Raises VideoError for a frame of another size, HDR, interlaced fields, or arrays of the wrong type.
+        """
+        with self._turn.taken():
+            picture = to_picture(frame, self._notice)
+            if (picture.width, picture.height) != self._size:
+                width, height = self._size
+                raise VideoError(
+                    f"a frame of {picture.width}×{picture.height} in a stream of {width}×{height}: scale it, or open "
+                    "another encoder"
+                )
+            coded = self._coder.encode(picture)
+            for plane in (picture.luma, picture.cb, picture.cr):
+                self._source_digest.update(np.ascontiguousarray(plane).data)
+            return [self._packet(frame) for frame in coded]
+
+    def _notice(self, text: str) -> None:
+        if text not in self.notices:
+            self.notices.append(text)
 
     def flush(self) -> list[Packet]:
         """Code the frames that still wait, and return their packets. Call it once, before `close`."""
-        return [self._packet(frame) for frame in self._coder.flush()]
+        with self._turn.taken():
+            return [self._packet(frame) for frame in self._coder.flush()]
 
     def _packet(self, frame: CodedFrame) -> Packet:
         self._coded_digest.update(frame.data)
@@ -217,14 +256,22 @@ class Decoder:
     """
     Decodes packets in coding order, from any key frame on, to frames in display order.
 
-    Needs no license, no network and no state folder.
+    Needs no license, no network and no state folder. With *conceal*, a frame that can't be decoded is shown as the one
+    before it until the next key frame. One thread at a time; RuntimeError for the others.
 
     >>> decoder = narrows.Decoder()
     >>> frames = [frame for packet in packets for frame in decoder.decode(packet)]
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, conceal: bool = False) -> None:
         self._coder = FrameDecoder()
+        self._conceals = conceal
+        self._is_broken = False
+        self._waiting = 0
+        self._last: Picture | None = None
+        self._turn = _Turn("Decoder")
+        self.concealed_count = 0
+        """Frames that were not decoded: shown as the one before, or left out before the first."""
 
     def decode(self, packet: Packet | bytes) -> list[av.VideoFrame]:
         """Decode one packet to the yuv420p frames that can be shown now; raises BitstreamError when it is damaged."""
@@ -232,12 +279,47 @@ class Decoder:
 
     def decode_pictures(self, packet: Packet | bytes) -> list[Picture]:
         """Decode one packet to the planes of the frames that can be shown now, in order."""
-        return self._coder.decode(packet.data if isinstance(packet, Packet) else packet)
+        data = packet.data if isinstance(packet, Packet) else packet
+        with self._turn.taken():
+            if not self._conceals:
+                return self._coder.decode(data)
+            return self._decode_or_conceal(data)
 
-    def finish(self) -> None:
-        """Check that every decoded frame was shown; raises CorruptBitstream when some before it are missing."""
-        if not self._coder.is_complete:
-            raise CorruptBitstream("the stream ends before all frames of its last group are there", byte_offset=0)
+    def _decode_or_conceal(self, data: bytes) -> list[Picture]:
+        repeated: list[Picture] = []
+        if is_key_packet(data):
+            repeated = self._repeat()
+            self._coder, self._is_broken = FrameDecoder(), False
+        self._waiting += 1
+        if self._is_broken:
+            return repeated
+        try:
+            pictures = self._coder.decode(data)
+        except BitstreamError:
+            self._is_broken = True
+            return repeated
+        self._waiting -= len(pictures)
+        self._last = pictures[-1] if pictures else self._last
+        return repeated + pictures
+
+    def _repeat(self) -> list[Picture]:
+        """The last picture in place of all that could not be shown."""
+        count, self._waiting = self._waiting, 0
+        self.concealed_count += count
+        return [] if self._last is None else [self._last] * count
+
+    def finish(self) -> list[Picture]:
+        """
+        Check that every decoded frame was shown; raises CorruptBitstream when some before it are missing.
+
+        With *conceal*, what takes their place; nothing otherwise.
+        """
+        with self._turn.taken():
+            if self._conceals:
+                return self._repeat()
+            if not self._coder.is_complete:
+                raise CorruptBitstream("the stream ends before all frames of its last group are there", byte_offset=0)
+            return []
 
     @property
     def header(self) -> StreamHeader:

@@ -41,7 +41,7 @@ def test_a_newcomers_session(tmp_path: Path) -> None:
     encoded = json.loads(narrows(tmp_path, "encode", str(source), str(coded), "--crf", "40", "--json").stdout)
     assert encoded["frame_count"] == 3
     assert (
-        json.loads(narrows(tmp_path, "info", str(coded), "--json").stdout)["payload_bytes"] == encoded["payload_bytes"]
+        json.loads(narrows(tmp_path, "probe", str(coded), "--json").stdout)["payload_bytes"] == encoded["payload_bytes"]
     )
     assert json.loads(narrows(tmp_path, "decode", str(coded), str(decoded), "--json").stdout)["frame_count"] == 3
     assert json.loads(narrows(tmp_path, "usage", "status", "--json").stdout)["unreported"] == 2

@@ -36,7 +36,7 @@ def test_each_baseline_is_measured_around_our_quality(clip: Path, coded: Path) -
     ]
     for evidence in comparison.evidence:
         assert len(evidence.points) >= 4
-        assert evidence.payload_bytes == files.inspect(coded).payload_bytes
+        assert evidence.payload_bytes == files.probe(coded).payload_bytes
         if evidence.status == MEASURED:
             sizes = [p.payload_bytes for p in evidence.points]
             assert evidence.baseline_bytes is not None

@@ -1,5 +1,5 @@
 """
-The command line: `narrows encode | decode | info | evidence | license … | usage … | savings …`.
+The command line: `narrows encode | decode | probe | evidence | license … | usage … | savings …`.
 
 Exit codes: 0 done, 1 refused or failed (the reason is on standard error), 2 wrong usage.
 """
@@ -15,7 +15,7 @@ from rich.table import Table
 from narrows.cli import license as license_commands
 from narrows.cli import savings as savings_commands
 from narrows.cli import usage as usage_commands
-from narrows.cli.terminal import Json, LicensePath, err, out, progress_bar, reports_errors, show
+from narrows.cli.terminal import Json, LicensePath, err, notice, out, progress_bar, reports_errors, show
 from narrows.options import CRF_DEFAULT, CRF_MAX, KEYINT_DEFAULT, Preset, Tune
 from narrows.version import VERSION
 
@@ -48,17 +48,18 @@ def root(
 @reports_errors
 def encode(
     source: Annotated[Path, typer.Argument(help="Any video that FFmpeg reads.")],
-    target: Annotated[Path, typer.Argument(help="Matroska file to write (.mkv).")],
+    target: Annotated[Path, typer.Argument(help="Matroska (.mkv) or MP4 (.mp4) file to write.")],
     crf: Annotated[int, typer.Option(min=0, max=CRF_MAX, help="Quality, lower is better.")] = CRF_DEFAULT,
     preset: Annotated[Preset, typer.Option(help="How much time the encoder takes.")] = Preset.MEDIUM,
     tune: Annotated[Tune, typer.Option(help="visual: the human eye; fidelity: PSNR.")] = Tune.VISUAL,
     keyint: Annotated[int, typer.Option(min=1, help="Most frames between key frames.")] = KEYINT_DEFAULT,
     low_delay: Annotated[bool, typer.Option("--low-delay", help="Code each frame as it comes: no B-frames.")] = False,
+    fragmented: Annotated[bool, typer.Option("--fragmented", help="MP4 in fragments, for streaming.")] = False,
     license: LicensePath = None,
     as_json: Json = False,
 ) -> None:
     """
-    Encode a video; its audio is carried along.
+    Encode a video; its audio, subtitles, chapters and metadata are carried along.
 
     Example: narrows encode talk.mp4 talk.mkv --crf 32 --preset slow
     """
@@ -73,11 +74,13 @@ def encode(
             tune=tune,
             keyint=keyint,
             low_delay=low_delay,
+            fragmented=fragmented,
             license=license,
             on_progress=update,
         )
     if result.license_state != "valid" and not as_json:
         err.print(f"[yellow]The license is in state {result.license_state}; run: narrows license show[/]")
+    notice(result.notices, as_json=as_json)
     show(result, as_json=as_json, title="encoded")
 
 
@@ -85,32 +88,38 @@ def encode(
 @reports_errors
 def decode(
     source: Annotated[Path, typer.Argument(help="A file that `narrows encode` wrote.")],
-    target: Annotated[Path, typer.Argument(help="YUV4MPEG2 file to write (.y4m).")],
+    target: Annotated[Path, typer.Argument(help="Y4M (.y4m), or FFV1 with the sound beside it (.mkv).")],
+    start: Annotated[float | None, typer.Option(min=0, help="Seconds from the start of the video.")] = None,
+    duration: Annotated[float | None, typer.Option(min=0.001, help="Seconds to decode.")] = None,
+    conceal: Annotated[
+        bool, typer.Option("--conceal", help="Go on in a damaged or cut-off file; lost frames repeat the last.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """
-    Decode a coded file. Needs no license and no network.
+    Decode a coded file, or a part of it. Needs no license and no network.
 
-    Example: narrows decode talk.mkv talk.y4m
+    Example: narrows decode talk.mkv talk.y4m --start 12.5 --duration 3
     """
     from narrows import files
 
     with progress_bar("decoding", is_quiet=as_json) as update:
-        result = files.decode(source, target, on_progress=update)
+        result = files.decode(source, target, start=start, duration=duration, conceal=conceal, on_progress=update)
+    notice(result.notices, as_json=as_json)
     show(result, as_json=as_json, title="decoded")
 
 
 @app.command()
 @reports_errors
-def info(source: Annotated[Path, typer.Argument(help="A coded file.")], as_json: Json = False) -> None:
+def probe(source: Annotated[Path, typer.Argument(help="A coded file.")], as_json: Json = False) -> None:
     """
     Show what a coded file is, after checking all of it.
 
-    Example: narrows info talk.mkv --json
+    Example: narrows probe talk.mkv --json
     """
     from narrows import files
 
-    show(files.inspect(source), as_json=as_json, title=str(source))
+    show(files.probe(source), as_json=as_json, title=str(source))
 
 
 @app.command()

@@ -7,7 +7,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from enum import Enum
@@ -18,6 +18,7 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -56,6 +57,12 @@ def plain(value: object) -> Any:
     return value
 
 
+def notice(texts: Iterable[str], *, as_json: bool) -> None:
+    """What a person should know about work that was done; in JSON it is part of the result."""
+    for text in () if as_json else texts:
+        err.print(f"[yellow]notice[/]: {escape(text)}", soft_wrap=True, highlight=False)
+
+
 def show(value: object, *, as_json: bool, title: str = "") -> None:
     """Print a result as a table of its members, or as JSON."""
     members = plain(value)
@@ -64,7 +71,7 @@ def show(value: object, *, as_json: bool, title: str = "") -> None:
         return
     table = Table(title=title or None, show_header=False, box=None, title_justify="left")
     for name, member in members.items():
-        shown = f"{member:.3f}" if isinstance(member, float) else "–" if member is None else str(member)
+        shown = f"{member:.3f}" if isinstance(member, float) else "–" if member is None or member == [] else str(member)
         table.add_row(name.replace("_", " "), shown, style="default")
     out.print(table)
 

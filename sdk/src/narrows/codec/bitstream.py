@@ -90,7 +90,11 @@ class StreamHeader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """What a container keeps beside the packets: the header, and how many frames there are, so that none is missed."""
+    """
+    What a container keeps beside the packets: the header, and how many frames there are, so that none is missed.
+
+    *frame_count* 0 states no number: a fragmented file is sent before its end is known.
+    """
 
     header: StreamHeader
     frame_count: int
@@ -197,6 +201,11 @@ class FramePacket:
             ),
             crc,
         )
+
+
+def is_key_packet(data: bytes) -> bool:
+    """Whether *data* begins as the packet of a key frame does."""
+    return bool(data) and data[0] & ~_VISUAL == FrameType.INTRA
 
 
 def crc_seed(first: int, second: int) -> int:

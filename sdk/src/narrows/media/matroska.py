@@ -1,27 +1,37 @@
 """
-The little of Matroska that PyAV does not do: a private codec id, its configuration, and the check of the CRCs.
+The little of Matroska (RFC 9559) that PyAV does not do: a private codec id, its configuration, the check of the CRCs.
 
-PyAV muxes our packets under a placeholder id; afterwards the track entry is renamed to `V_NARROWS` in place, and its
-name element, written to size on purpose, becomes the CodecPrivate. The muxer protects every top-level element by a
-CRC-32 (RFC 9559 §9.1, §5.1); `check_file` verifies them all, so that damage is found before anything is decoded.
+PyAV muxes our packets as those of a placeholder codec; afterwards the track entry is written anew in the room that it
+has, as `V_NARROWS` with our configuration as CodecPrivate. A track name, long on purpose, makes room. The muxer
+protects every top-level element by a CRC-32 (RFC 9559 §9.1, §5.1); `check_file` verifies them all, so that damage is
+found before anything is decoded.
 """
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-from narrows.errors import CorruptBitstream, NotABitstream
+from narrows.errors import CorruptBitstream, CutOff, NotABitstream
+from narrows.media.description import Colour, Description, matrix_of_rotation
 
 CODEC_ID = b"V_NARROWS"
-PLACEHOLDER_CODEC = "mpeg4"
-_PLACEHOLDER_ID = b"V_MPEG4/ISO/ASP"
+_PLACEHOLDER_ID = b"V_FFV1"
+_PLACEHOLDER_NAME = "n" * 96
 
+MAGIC = bytes.fromhex("1a45dfa3")
 _EBML, _SEGMENT, _TRACKS, _TRACK_ENTRY = 0x1A45DFA3, 0x18538067, 0x1654AE6B, 0xAE
 _CODEC_ID, _CODEC_PRIVATE, _NAME, _VOID, _CRC = 0x86, 0x63A2, 0x536E, 0xEC, 0xBF
+_DEFAULT_DURATION, _VIDEO = 0x23E383, 0xE0
+_WIDTH, _HEIGHT, _DISPLAY_WIDTH, _DISPLAY_HEIGHT, _DISPLAY_UNIT = 0xB0, 0xBA, 0x54B0, 0x54BA, 0x54B2
+_COLOUR, _MATRIX, _RANGE, _TRANSFER, _PRIMARIES = 0x55B0, 0x55B1, 0x55B9, 0x55BA, 0x55BB
+_PROJECTION, _ROLL = 0x7670, 0x7675
 _HEADER_RULES: dict[int, Callable[[bytes], bool]] = {
     0x4286: lambda value: value == b"\1",  # EBMLVersion
     0x42F7: lambda value: value == b"\1",  # EBMLReadVersion
@@ -85,18 +95,22 @@ def _file_size(file: BinaryIO) -> int:
     return file.seek(0, 2)
 
 
-def _segment(file: BinaryIO) -> Element:
+def _segment(file: BinaryIO) -> tuple[Element, bool]:
+    """The segment, as much of it as is there, and whether it is whole."""
     size = _file_size(file)
     file.seek(0)
-    if file.read(4) != _EBML.to_bytes(4, "big"):
+    if file.read(4) != MAGIC:
         raise NotABitstream("this is not a Matroska file: it does not begin with an EBML header")
-    top = list(_elements(file, 0, size))
-    if [e.id for e in top] != [_EBML, _SEGMENT]:
-        raise CorruptBitstream("a file holds one EBML header and one segment", byte_offset=0)
-    stated = {e.id: _content(file, e) for e in _elements(file, top[0].data, top[0].end)}
+    header = next(_elements(file, 0, size))
+    stated = {e.id: _content(file, e) for e in _elements(file, header.data, header.end)}
     if stated.keys() != _HEADER_RULES.keys() or not all(rule(stated[i]) for i, rule in _HEADER_RULES.items()):
         raise NotABitstream("this is not a Matroska file of a known kind: its EBML header says so")
-    return top[1]
+    file.seek(header.end)
+    identifier, length = _read_number(file, keep_marker=True), _read_number(file, keep_marker=False)
+    segment = Element(id=identifier, start=header.end, data=file.tell(), size=length)
+    if identifier != _SEGMENT or segment.end < size:
+        raise CorruptBitstream("a file holds one EBML header and one segment", byte_offset=header.end)
+    return replace(segment, size=size - segment.data), segment.end == size
 
 
 def _content(file: BinaryIO, element: Element) -> bytes:
@@ -120,15 +134,16 @@ def _checksum(file: BinaryIO, start: int, end: int) -> int:
 
 def check_file(path: Path) -> None:
     """
-    Verify the structure and every CRC-32; raises BitstreamError that names the damaged place.
+    Verify the structure and every CRC-32; raises BitstreamError that names the damaged place, `CutOff` when nothing is
+    wrong but that the end is missing.
 
     A muxer protects all top-level elements or none; one without among others with a CRC has lost it.
     """
     with path.open("rb") as file:
-        segment = _segment(file)
+        segment, is_whole = _segment(file)
         unprotected: Element | None = None
         is_protected = False
-        for element in _elements(file, segment.data, segment.end):
+        for element in _whole_elements(file, segment, is_whole=is_whole):
             if element.id not in _TOP_LEVEL:
                 raise CorruptBitstream(f"unknown element {element.id:#x}", byte_offset=element.start)
             if element.id == _VOID:
@@ -144,6 +159,17 @@ def check_file(path: Path) -> None:
                 raise CorruptBitstream(f"element {element.id:#x} fails its CRC", byte_offset=element.start)
         if is_protected and unprotected is not None:
             raise CorruptBitstream(f"element {unprotected.id:#x} has lost its CRC", byte_offset=unprotected.start)
+        if not is_whole:
+            raise CutOff(byte_offset=segment.end)
+
+
+def _whole_elements(file: BinaryIO, parent: Element, *, is_whole: bool) -> Iterator[Element]:
+    """The elements in *parent*; if it is not whole, those before the cut."""
+    try:
+        yield from _elements(file, parent.data, parent.end)
+    except CorruptBitstream:
+        if is_whole:
+            raise
 
 
 def _stated_checksum(file: BinaryIO, element: Element) -> int | None:
@@ -155,56 +181,146 @@ def _stated_checksum(file: BinaryIO, element: Element) -> int | None:
     return int.from_bytes(head[2:], "little")
 
 
-def _video_entry(file: BinaryIO, codec_id: bytes) -> tuple[Element, dict[int, Element]]:
-    """The tracks, and the children of the first track entry with *codec_id*."""
-    segment = _segment(file)
+def _video_entry(file: BinaryIO, codec_id: bytes) -> tuple[Element, Element]:
+    """The tracks, and the first track entry with *codec_id*."""
+    segment, _ = _segment(file)
     for tracks in _elements(file, segment.data, segment.end):
         if tracks.id != _TRACKS:
             continue
         for entry in _elements(file, tracks.data, tracks.end):
             if entry.id != _TRACK_ENTRY:
                 continue
-            children = {e.id: e for e in _elements(file, entry.data, entry.end)}
-            codec = children.get(_CODEC_ID)
-            if codec is None:
-                continue
-            file.seek(codec.data)
-            if file.read(codec.size) == codec_id:
-                return tracks, children
+            children = _children(file, entry)
+            if children.get(_CODEC_ID) == codec_id:
+                return tracks, entry
+        break
     raise NotABitstream("this Matroska file has no track coded with Narrows")
 
 
-def read_codec_private(path: Path) -> bytes:
-    """The configuration of the `V_NARROWS` track; raises NotABitstream without one."""
+def _children(file: BinaryIO, parent: Element) -> dict[int, bytes]:
+    """The contents of the elements in *parent*, each of which comes once."""
+    if parent.size > CONTENT_BYTES_MAX:
+        raise CorruptBitstream(f"element {parent.id:#x} is too long", byte_offset=parent.start)
+    return {e.id: _content(file, e) for e in _elements(file, parent.data, parent.end)}
+
+
+def read_track(path: Path) -> tuple[bytes, Description]:
+    """The configuration of the `V_NARROWS` track and how to show it; raises NotABitstream without one."""
     with path.open("rb") as file:
-        _, children = _video_entry(file, CODEC_ID)
-        private = children.get(_CODEC_PRIVATE)
-        if private is None:
+        _, entry = _video_entry(file, CODEC_ID)
+        children = _children(file, entry)
+        if _CODEC_PRIVATE not in children:
             raise NotABitstream("the V_NARROWS track has no configuration")
-        file.seek(private.data)
-        return file.read(private.size)
+        return children[_CODEC_PRIVATE], _description(children.get(_VIDEO, b""))
 
 
-def placeholder_name(codec_private_bytes: int) -> str:
-    """A track name of the length that the configuration will need."""
-    return "n" * codec_private_bytes
+def _description(video: bytes) -> Description:
+    members = _parsed(video)
+    colours, projection = _parsed(members.get(_COLOUR, b"")), _parsed(members.get(_PROJECTION, b""))
+    width, height = _unsigned(members.get(_WIDTH)), _unsigned(members.get(_HEIGHT))
+    shown = _unsigned(members.get(_DISPLAY_WIDTH)), _unsigned(members.get(_DISPLAY_HEIGHT))
+    aspect = Fraction(1)
+    if all(shown) and width and height:
+        aspect = Fraction(shown[0] * height, shown[1] * width)
+    return Description(
+        width=width,
+        height=height,
+        colour=Colour(
+            primaries=_unsigned(colours.get(_PRIMARIES), 2),
+            transfer=_unsigned(colours.get(_TRANSFER), 2),
+            matrix=_unsigned(colours.get(_MATRIX), 2),
+            range=_unsigned(colours.get(_RANGE), 0),
+        ),
+        pixel_aspect=aspect,
+        # Projection turns the other way round from a display matrix, as FFmpeg writes and reads it.
+        display_matrix=matrix_of_rotation(_float(projection.get(_ROLL))),
+    )
 
 
-def rename_track(path: Path, codec_private: bytes) -> None:
-    """Turn the placeholder track into `V_NARROWS` with its configuration, in place, and renew the CRC of the tracks."""
+def _parsed(data: bytes) -> dict[int, bytes]:
+    """The elements of a master element that was read into memory; what does not fit is left out."""
+    file = BytesIO(data)
+    try:
+        return {e.id: data[e.data : e.end] for e in _elements(file, 0, len(data))}
+    except CorruptBitstream:
+        return {}
+
+
+def _unsigned(data: bytes | None, default: int = 0) -> int:
+    return default if data is None else int.from_bytes(data[:8], "big")
+
+
+def _float(data: bytes | None) -> float:
+    if data is None or len(data) not in (4, 8):
+        return 0.0
+    (value,) = struct.unpack(">f" if len(data) == 4 else ">d", data)
+    return float(value) if -360 <= value <= 360 else 0.0
+
+
+def _element(identifier: int, data: bytes) -> bytes:
+    """One element, its size in as few bytes as it takes."""
+    length = 1
+    while len(data) >= (1 << (7 * length)) - 1:
+        length += 1
+    size = (len(data) | 1 << (7 * length)).to_bytes(length, "big")
+    return identifier.to_bytes((identifier.bit_length() + 7) // 8, "big") + size + data
+
+
+def _void(room: int) -> bytes:
+    """A Void element of *room* bytes in all, which are not 1."""
+    if room == 0:
+        return b""
+    if room < 10:
+        return bytes([_VOID, 0x80 | room - 2]) + bytes(room - 2)
+    return bytes([_VOID]) + (room - 9 | 1 << 56).to_bytes(8, "big") + bytes(room - 9)
+
+
+def placeholder_name(title: str = "") -> str:
+    """The name of the track while it is written; *title* remains."""
+    return _PLACEHOLDER_NAME + title
+
+
+def brand_track(path: Path, configuration: bytes, description: Description, *, has_one_rate: bool) -> None:
+    """
+    Turn the placeholder track into `V_NARROWS` with its configuration, in place, and renew the CRC of the tracks.
+
+    Without one rate the default duration of a frame goes: it would be a guess.
+    """
     with path.open("r+b") as file:
-        tracks, children = _video_entry(file, _PLACEHOLDER_ID)
-        codec, name = children[_CODEC_ID], children.get(_NAME)
-        if name is None or name.size != len(codec_private):
+        tracks, entry = _video_entry(file, _PLACEHOLDER_ID)
+        children = _children(file, entry)
+        title = children.pop(_NAME, b"").decode()
+        if not title.startswith(_PLACEHOLDER_NAME):
             raise ValueError("the placeholder track was not written with placeholder_name()")
-        # The shorter id leaves room, which a Void element fills.
-        room = len(_PLACEHOLDER_ID) - len(CODEC_ID) - 2
-        file.seek(codec.start)
-        file.write(bytes([_CODEC_ID, 0x80 | len(CODEC_ID)]) + CODEC_ID + bytes([_VOID, 0x80 | room]) + bytes(room))
-        file.seek(name.start)
-        file.write(_CODEC_PRIVATE.to_bytes(2, "big"))
-        file.seek(name.data)
-        file.write(codec_private)
+        if title != _PLACEHOLDER_NAME:
+            children[_NAME] = title.removeprefix(_PLACEHOLDER_NAME).encode()
+        if not has_one_rate:
+            children.pop(_DEFAULT_DURATION, None)
+        children.pop(_VOID, None)
+        children[_CODEC_ID], children[_CODEC_PRIVATE] = CODEC_ID, configuration
+        children[_VIDEO] = _shaped(children[_VIDEO], description)
+        body = b"".join(_element(identifier, data) for identifier, data in children.items())
+        room = entry.size - len(body)
+        if room < 0 or room == 1:
+            raise ValueError("the track entry does not fit the room that its placeholder made")
+        file.seek(entry.data)
+        file.write(body + _void(room))
         crc = _checksum(file, tracks.data + _CRC_ELEMENT_BYTES, tracks.end)
         file.seek(tracks.data + 2)
         file.write(crc.to_bytes(4, "little"))
+
+
+def _shaped(video: bytes, description: Description) -> bytes:
+    """The Video element with the size at which pixels are square."""
+    members = _parsed(video)
+    members.pop(_DISPLAY_UNIT, None)
+    if description.pixel_aspect != 1:
+        # Whole numbers that keep the aspect exactly: scaled up together, which players divide out again.
+        aspect = description.pixel_aspect * description.width / description.height
+        scale = max(1, -(-description.height // aspect.denominator))
+        members[_DISPLAY_WIDTH] = (aspect.numerator * scale).to_bytes(4, "big")
+        members[_DISPLAY_HEIGHT] = (aspect.denominator * scale).to_bytes(4, "big")
+    else:
+        members.pop(_DISPLAY_WIDTH, None)
+        members.pop(_DISPLAY_HEIGHT, None)
+    return b"".join(_element(identifier, data) for identifier, data in members.items())

@@ -22,9 +22,11 @@ import av.error
 from narrows_metering.savings import QualityPoint, Unmatched, bytes_at_equal_quality
 
 from narrows.errors import VideoError
+from narrows.media.coded_file import CodedFile
+from narrows.media.frames import to_frame, to_picture
 from narrows.media.picture import Picture
 from narrows.media.quality import Metric, QualityMeter
-from narrows.media.video import CodedFile, Source, to_frame, to_picture
+from narrows.media.video import Source
 from narrows.session import Decoder
 from narrows.usage.machine import Meter
 from narrows.version import VERSION
@@ -104,7 +106,7 @@ def compare(
     tell = on_step or (lambda _: None)
     tell("measuring the coded file")
     opened = CodedFile.open(coded)
-    header, count = opened.configuration.header, opened.configuration.frame_count
+    header, count = opened.configuration.header, opened.frame_count
     scored = _scored_frames(count, header.width * header.height)
     decoder, asset, ours = Decoder(), hashlib.sha256(), hashlib.sha256()
     meter = QualityMeter(header.width, header.height, metrics)
