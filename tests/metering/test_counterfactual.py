@@ -109,26 +109,27 @@ def test_agreed_and_effective_prices_take_no_notice_of_tiers() -> None:
 def test_the_noise_of_the_measurement_is_not_billed() -> None:
     result = a_statement(replace(some_terms(), noise_ppm=20_000), a_delivery(delivered=800 * GB))["result"]
     assert result["measured_bytes"] == 200 * GB
-    # 2 % of 1,000 GB, times 1.647.
-    assert result["haircut_bytes"] == pytest.approx(32.94 * GB, rel=1e-6)
+    # 2 % of 1,000 GB, times 1.647 and 1.03.
+    assert result["haircut_bytes"] == pytest.approx(33.9282 * GB, rel=1e-6)
     assert result["saved_bytes"] == result["lower_bytes"] == 200 * GB - result["haircut_bytes"]
 
 
 def test_a_sample_stands_for_what_was_not_measured_and_only_the_sample_counts() -> None:
-    terms = replace(some_terms(), method=Method.SAMPLED, tail_count=5)
+    terms = replace(some_terms(), method=Method.SAMPLED, sample_count=6)
     deliveries = [a_delivery("film-1080", delivered=1_000 * GB)]
     deliveries += [a_delivery(f"film-{n}", delivered=(10 + n) * GB) for n in range(1, 40)]
     statement = a_statement(terms, *deliveries, films=40)
 
     sample = statement["evidence"]["sample"]
-    assert (sample["certainty"][0], len(sample["tail"])) == (an_id("film-1080"), 5)
+    assert sample["certainty"] == [an_id("film-1080")]
+    assert [len(stratum["drawn"]) for stratum in sample["strata"]] == [5]
     assert len(sample["seed"]) == 64
     # Every film saves a quarter of its bytes, so the tail says the same of all.
     assert statement["result"]["measured_bytes"] == statement["delivered"]["bytes"] // 4
 
 
 def test_what_was_drawn_and_not_measured_saves_nothing() -> None:
-    terms = replace(some_terms(), method=Method.SAMPLED, tail_count=5)
+    terms = replace(some_terms(), method=Method.SAMPLED, sample_count=6)
     deliveries = [a_delivery(f"film-{n}", delivered=(100 + n) * GB) for n in range(1, 40)]
     statement = a_statement(terms, *deliveries, films=20)
     assert statement["result"]["saved_bytes"] < statement["delivered"]["bytes"] // 4

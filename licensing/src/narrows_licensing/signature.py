@@ -54,6 +54,7 @@ class Typ(StrEnum):
     LEASE = "narrows-lease+jwt"
     LICENSE_LOG = "narrows-license-log+jwt"
     LEASE_REQUEST = "narrows-lease-request+jwt"
+    BENCH = "narrows-bench+jwt"
 
 
 class SigningKey(Protocol):

@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from narrows_metering.errors import StatementUnreadable
+from narrows_metering.reckoning import draw_sample
 from narrows_metering.record import Record
-from narrows_metering.statement import draw_up
+from narrows_metering.statement import write_up
 from narrows_metering.terms import Period, Terms
+from narrows_metering.usage import collect
 
 Records = Callable[[], Mapping[str, Iterable[Record]]]
 """Gives the records of all installations from their beginning, as often as it is called."""
@@ -29,10 +31,10 @@ def correct(
     *accounted* is the last record of each installation that has been accounted for, *statement_hash* where it was.
     """
     before = {name: up_to(run, accounted[name]) for name, run in records().items() if name in accounted}
-    then, now = (
-        draw_up(terms, period=period, records_by_installation=runs, drawn_up_at=period.end)
-        for runs in (before, records())
-    )
+    usages = [collect(runs, terms=terms, period=period) for runs in (before, records())]
+    # The draw of then holds: a delivery that came late must not ask for evidence that nobody could have measured.
+    drawn = draw_sample(usages[0], terms, period)
+    then, now = (write_up(usage, terms, period=period, drawn=drawn, drawn_up_at=period.end) for usage in usages)
     figures = [_figures(statement) for statement in (then, now)]
     if figures[0] == figures[1]:
         return None

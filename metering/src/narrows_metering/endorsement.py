@@ -41,16 +41,18 @@ def signed_bytes(statement: Mapping[str, Any]) -> bytes:
     return canonical_json({name: value for name, value in statement.items() if name != SECTION})
 
 
-def endorse(statement: Mapping[str, Any], signer: Signer, key: SigningKey) -> dict[str, Any]:
-    """*statement* with the signature of *signer* added or replaced."""
+def endorse(
+    statement: Mapping[str, Any], signer: Signer, key: SigningKey, *, typ: Typ = Typ.STATEMENT
+) -> dict[str, Any]:
+    """*statement* with the signature of *signer* added or replaced. A bench is endorsed in the same way."""
     signature = {
         "public_key": public_key_to_text(key.public_key()),
-        "signature": sign_detached(signed_bytes(statement), typ=Typ.STATEMENT, key=key),
+        "signature": sign_detached(signed_bytes(statement), typ=typ, key=key),
     }
     return {**statement, SECTION: {**statement[SECTION], signer.value: signature}}
 
 
-def check_endorsements(statement: Mapping[str, Any]) -> dict[Signer, str]:
+def check_endorsements(statement: Mapping[str, Any], *, typ: Typ = Typ.STATEMENT) -> dict[Signer, str]:
     """
     The thumbprints of the keys that signed *statement*.
 
@@ -60,13 +62,13 @@ def check_endorsements(statement: Mapping[str, Any]) -> dict[Signer, str]:
     if not isinstance(signatures, dict) or signatures.keys() != set(Signer):
         raise StatementRefused(f"/{SECTION}: not an object with the members {' '.join(Signer)}")
     return {
-        signer: _check(statement, signer, signatures[signer.value])
+        signer: _check(statement, signer, signatures[signer.value], typ)
         for signer in Signer
         if signatures[signer.value] is not None
     }
 
 
-def _check(statement: Mapping[str, Any], signer: Signer, signature: object) -> str:
+def _check(statement: Mapping[str, Any], signer: Signer, signature: object, typ: Typ) -> str:
     where = f"/{SECTION}/{signer.value}"
     if not isinstance(signature, dict) or signature.keys() != {"public_key", "signature"}:
         raise StatementRefused(f"{where}: not a public key and a signature")
@@ -75,6 +77,6 @@ def _check(statement: Mapping[str, Any], signer: Signer, signature: object) -> s
     try:
         key = public_key_from_text(signature["public_key"])
         name = thumbprint(key)
-        return verify_detached(signature["signature"], signed_bytes(statement), typ=Typ.STATEMENT, keys={name: key})
+        return verify_detached(signature["signature"], signed_bytes(statement), typ=typ, keys={name: key})
     except SignatureRefused as refused:
         raise StatementRefused(f"{where}: {refused}; the statement is not what was signed") from None

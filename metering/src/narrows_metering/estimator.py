@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 from math import ceil, floor, isqrt
-from typing import Final
+from typing import Final, Self
 
 MILLION: Final = 1_000_000
 _RATIO_UNIT: Final = 10**12  # Saved per delivered byte, rounded down to this part.
 STIPULATED_BILLED_PERCENT: Final = 80
 STIPULATED_MONTHS_MAX: Final = 3
+HOLDOUT_PERCENT_MIN, HOLDOUT_PERCENT_MAX = 1, 5
 NOISE_PPM: Final = 20_000  # One standard deviation of a measured baseline: 2 %, from twin encodes measured again.
 
 # Student's t, one-sided 95 %, in thousandths, by degrees of freedom; between two the fewer count. Cochran warns that
@@ -30,6 +31,8 @@ _STUDENT: Final = {
     1: 6314, 2: 2920, 3: 2354, 4: 2132, 5: 2016, 6: 1944, 7: 1895, 8: 1860, 9: 1834, 10: 1813, 12: 1783, 15: 1754,
     20: 1725, 30: 1698, 40: 1684, 60: 1671, 120: 1658, 1000: 1647,
 }  # fmt: skip
+# With these alone simulated months lie on 0.95, on either side of it by chance; this much more, and above it.
+_CAUTION: Final = Fraction(103, 100)
 
 
 class Method(StrEnum):
@@ -45,13 +48,22 @@ class Method(StrEnum):
 class Measured:
     """One asset of the month with its evidence. What could not be measured saves nothing: saved_bytes 0."""
 
-    delivered_bytes: int
+    delivered_bytes: int  # By which it was drawn.
     saved_bytes: int  # Negative where we lost.
+    noise_ppm: int = 0  # One standard deviation of its baseline beyond everybody's, where only parts were measured.
 
     @property
     def baseline_bytes(self) -> int:
         """What the baseline would have delivered."""
         return self.delivered_bytes + self.saved_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredStratum:
+    """What was drawn of assets that are alike and delivered *bytes* together."""
+
+    bytes: int
+    drawn: Sequence[Measured]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,19 +76,21 @@ class Estimate:
     upper_bytes: int  # Together with the lower bound an interval of 90 %.
     billed_bytes: int
 
+    @classmethod
+    def of_nothing(cls, method: Method) -> Self:
+        """Where there is nothing to compare, nothing is saved."""
+        return cls(method=method, saved_bytes=0, lower_bytes=0, upper_bytes=0, billed_bytes=0)
+
     def __post_init__(self) -> None:
         assert self.billed_bytes <= max(self.lower_bytes, self.saved_bytes)
 
 
-def stipulated(delivered_bytes: Mapping[str, int], saved_ppm: Mapping[str, int], *, month: int) -> Estimate:
+def stipulated(delivered_bytes: Mapping[str, int], saved_ppm: Mapping[str, int]) -> Estimate:
     """
     M1: what a signed bench says of each content class, in millionths of the delivered bytes; 80 % of it is billed.
 
-    For the first three months of a contract; *month* counts from 1. A class that the bench lacks saves nothing.
-    Raises ValueError afterwards: by then there must be a sample.
+    A class that the bench lacks saves nothing. Losses count in full.
     """
-    if not 1 <= month <= STIPULATED_MONTHS_MAX:
-        raise ValueError(f"month {month}: a stipulated ratio holds for {STIPULATED_MONTHS_MAX} months")
     saved = sum(volume * saved_ppm.get(name, 0) // MILLION for name, volume in delivered_bytes.items())
     billed = saved * STIPULATED_BILLED_PERCENT // 100 if saved > 0 else saved
     return Estimate(
@@ -95,66 +109,88 @@ def census(assets: Sequence[Measured], *, noise_ppm: int = NOISE_PPM) -> Estimat
 
 
 def sampled(
-    certainty: Sequence[Measured], tail: Sequence[Measured], *, tail_bytes: int, noise_ppm: int = NOISE_PPM
+    certainty: Sequence[Measured], strata: Sequence[MeasuredStratum], *, noise_ppm: int = NOISE_PPM
 ) -> Estimate:
     """
-    M2: all of the certainty stratum, and a *tail* drawn in proportion to size from assets that delivered *tail_bytes*.
+    M2: all of the certainty stratum, and of every other stratum what was drawn in proportion to size.
 
-    The tail's savings are its bytes times the mean of what the sample saves per byte; that a tail was drawn without
-    replacement is not used to narrow the interval. Raises ValueError for a tail of one: it has no spread.
+    A stratum's savings are its bytes times the mean of what its sample saves per byte. Of an asset that was drawn with
+    probability π, the part 1 − π of its deviation is uncertain (Hájek 1964), and its noise in full. Raises ValueError
+    for a stratum of which fewer than two were drawn: it has no spread.
     """
     point = Fraction(sum(asset.saved_bytes for asset in certainty))
     variance = _noise_variance(certainty, noise_ppm)
-    if not tail_bytes:
-        return _estimate(Method.SAMPLED, point, variance, freedom=max(_STUDENT))
-    drawn = len(tail)
-    if drawn < 2:
-        raise ValueError("tail: at least two assets must be drawn")
-    ratios = [asset.saved_bytes * _RATIO_UNIT // asset.delivered_bytes for asset in tail]
-    mean = Fraction(sum(ratios), drawn)
-    spread = sum(((ratio - mean) ** 2 for ratio in ratios), Fraction(0)) / (drawn - 1)
-    scale = Fraction(tail_bytes, _RATIO_UNIT)
-    variance += scale**2 * spread / drawn
-    return _estimate(Method.SAMPLED, point + scale * mean, variance, freedom=drawn - 1)
+    per_freedom = Fraction(0)
+    for stratum in strata:
+        drawn = len(stratum.drawn)
+        if drawn < 2:
+            raise ValueError("strata: at least two assets of each must be drawn")
+        ratios = [asset.saved_bytes * _RATIO_UNIT // asset.delivered_bytes for asset in stratum.drawn]
+        mean = Fraction(sum(ratios), drawn)
+        point += stratum.bytes * mean / _RATIO_UNIT
+        spread = noise = Fraction(0)
+        for asset, ratio in zip(stratum.drawn, ratios, strict=True):
+            drawn_bytes = drawn * asset.delivered_bytes  # π is these ⁄ the stratum's bytes.
+            spread += max(0, stratum.bytes - drawn_bytes) * (ratio - mean) ** 2
+            noise += Fraction(_noise_square(asset, noise_ppm), drawn_bytes * MILLION**2)
+        spread *= Fraction(stratum.bytes, drawn * (drawn - 1) * _RATIO_UNIT**2)
+        variance += spread + stratum.bytes * noise
+        per_freedom += spread**2 / (drawn - 1)
+    # Satterthwaite (1946): what a few strata tell of a few assets is known with few degrees of freedom.
+    freedom = int(variance**2 / per_freedom) if per_freedom else max(_STUDENT)
+    return _estimate(Method.SAMPLED, point, variance, freedom=freedom)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sessions:
-    """A group of sessions that were assigned together: a day and a title, say."""
+    """Sessions of one title and day: those with our ladder beside those that were assigned the baseline's."""
 
-    delivered_bytes: int
-    played_ms: int
+    bytes_ours: int
+    played_ms_ours: int
+    bytes_baseline: int
+    played_ms_baseline: int
 
 
-def holdout(ours: Sequence[Sessions], baseline: Sequence[Sessions]) -> Estimate:
+def holdout(groups: Sequence[Sessions]) -> Estimate:
     """
     M4: a random share of the sessions got the baseline's ladder. The only method that sees players climb the ladder.
 
-    Saved is what *ours* would have needed for its played time at the bytes a second of *baseline*. Raises ValueError
-    for fewer than two groups on either side.
+    Saved is what our sessions would have needed for their played time at the baseline's bytes a second. Both sides of a
+    group share its title, so what a title adds to both is no uncertainty: the variance is that of the difference,
+    linearised (Cochran §6.4). Raises ValueError for fewer than two groups with played time on either side.
     """
-    if min(len(ours), len(baseline)) < 2 or not all(sum(s.played_ms for s in arm) for arm in (ours, baseline)):
+    sides = [
+        [(g.bytes_ours, g.played_ms_ours) for g in groups],
+        [(g.bytes_baseline, g.played_ms_baseline) for g in groups],
+    ]
+    if any(sum(played > 0 for _, played in side) < 2 for side in sides):
         raise ValueError("holdout: at least two groups with played time on either side")
-    (bytes_ours, played), (bytes_baseline, played_baseline) = (
-        (sum(s.delivered_bytes for s in arm), sum(s.played_ms for s in arm)) for arm in (ours, baseline)
+    ours, played, baseline, played_baseline = (sum(values) for side in sides for values in zip(*side, strict=True))
+    # Each group's residual, over the common denominator played × played_baseline²; whole, so that it is exact and fast.
+    squares = sum(
+        (
+            played**2 * (group.bytes_baseline * played_baseline - baseline * group.played_ms_baseline)
+            - played_baseline**2 * (group.bytes_ours * played - ours * group.played_ms_ours)
+        )
+        ** 2
+        for group in groups
     )
-    rate = Fraction(bytes_baseline, played_baseline)
-    variance = Fraction(0)
-    for arm, arm_bytes, arm_played in ((ours, bytes_ours, played), (baseline, bytes_baseline, played_baseline)):
-        mean = Fraction(arm_bytes, arm_played)
-        spread = sum(((s.delivered_bytes - mean * s.played_ms) ** 2 for s in arm), Fraction(0))
-        # What varies between the groups would vary in the other arm too, on its scale.
-        variance += Fraction(len(arm), len(arm) - 1) * spread * Fraction(played, arm_played) ** 2
-    freedom = min(len(ours), len(baseline)) - 1
-    return _estimate(Method.HOLDOUT, rate * played - bytes_ours, variance, freedom=freedom)
+    variance = Fraction(len(groups) * squares, (len(groups) - 1) * (played * played_baseline**2) ** 2)
+    freedom = sum(played > 0 for _, played in sides[1]) - 1
+    return _estimate(Method.HOLDOUT, Fraction(baseline * played, played_baseline) - ours, variance, freedom=freedom)
+
+
+def _noise_square(asset: Measured, noise_ppm: int) -> int:
+    """The variance of an asset's baseline bytes, times a million squared."""
+    return (noise_ppm**2 + asset.noise_ppm**2) * asset.baseline_bytes**2
 
 
 def _noise_variance(assets: Sequence[Measured], noise_ppm: int) -> Fraction:
-    return Fraction(noise_ppm**2, MILLION**2) * sum(asset.baseline_bytes**2 for asset in assets)
+    return Fraction(sum(_noise_square(asset, noise_ppm) for asset in assets), MILLION**2)
 
 
 def _estimate(method: Method, point: Fraction, variance: Fraction, *, freedom: int) -> Estimate:
-    quantile = Fraction(_STUDENT[max(known for known in _STUDENT if known <= freedom)], 1000)
+    quantile = _CAUTION * Fraction(_STUDENT[max(known for known in _STUDENT if known <= freedom)], 1000)
     margin = quantile * (isqrt(ceil(variance)) + 1 if variance else 0)
     lower = floor(point - margin)
     return Estimate(

@@ -18,10 +18,13 @@ from typing import Any, Final
 
 from narrows_metering.canonical import INTEGER_MAX
 from narrows_metering.savings import QualityPoint
+from narrows_metering.segments import MeasuredSegments, Part
 
 MEASURED: Final = "measured"  # The evidence status with which a rendition can be billed.
 POINTS_MAX: Final = 64
+PARTS_MAX: Final = 1_024
 DETAIL_CHARACTERS_MAX: Final = 256
+BASELINE_ARM: Final = "baseline"  # A delivery to a session that was held out: it got the baseline's ladder.
 _TEXT_CHARACTERS_MAX: Final = 256
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -59,6 +62,17 @@ class Encode:
     asset: str
     rendition: str
     is_development: bool  # Under a development license, hence never billed.
+    bytes_ours: int
+    frame_count: int
+    width: int
+    height: int
+    duration_ms: int
+    content_class: str = ""  # What the customer calls content of this kind; "" where it doesn't.
+
+    @property
+    def bits_per_pixel_ppm(self) -> int:
+        """Millionths of a bit."""
+        return 8_000_000 * self.bytes_ours // (self.frame_count * self.width * self.height)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +88,8 @@ class Evidence:
     score: int  # 10⁻⁶ dB.
     points: tuple[QualityPoint, ...]  # The baseline's ladder, as measured.
     status: str
+    baseline_sha256: str | None = None  # The hash of the baseline's document.
+    segments: MeasuredSegments | None = None  # What was measured of a long asset; None where all of it was.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +105,8 @@ class Delivery:
     source_digest: str  # Of what was imported; "" where there is no such thing. Makes a second import recognisable.
     cdn: str = ""  # Whose tariff values it; "" where the contract has one tariff for all.
     region: str = ""
+    arm: str = ""  # BASELINE_ARM, or "" for our own ladder; the rendition is ours in either case.
+    played_ms: int = 0  # Of what players said; 0 where nothing does.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +141,12 @@ def read_encode(payload: Mapping[str, Any]) -> Encode | Unreadable:
             asset=_text(payload, "asset"),
             rendition=_text(payload, "rendition"),
             is_development=_boolean(payload, "development"),
+            bytes_ours=_integer(payload, "bytes", lowest=1),
+            frame_count=_integer(payload, "frames", lowest=1),
+            width=_integer(payload, "width", lowest=1),
+            height=_integer(payload, "height", lowest=1),
+            duration_ms=_integer(payload, "duration_ms", lowest=0),
+            content_class=_text(payload, "content_class", lowest=0) if "content_class" in payload else "",
         )
     except _MemberError as error:
         return Unreadable(member=error.member)
@@ -142,6 +166,8 @@ def read_evidence(payload: Mapping[str, Any]) -> Evidence | Unreadable:
             score=_integer(payload, "score", lowest=-INTEGER_MAX),
             points=_points(payload),
             status=status,
+            baseline_sha256=_hash(payload, "baseline_sha256") if "baseline_sha256" in payload else None,
+            segments=_segments(payload) if payload.get("segments") is not None else None,
         )
     except _MemberError as error:
         return Unreadable(member=error.member)
@@ -160,6 +186,8 @@ def read_delivery(payload: Mapping[str, Any]) -> Delivery | Unreadable:
             source_digest=_text(payload, "source_digest", lowest=0),
             cdn=_text(payload, "cdn", lowest=0) if "cdn" in payload else "",
             region=_text(payload, "region", lowest=0) if "region" in payload else "",
+            arm=_arm(payload) if "arm" in payload else "",
+            played_ms=_integer(payload, "played_ms", lowest=0) if "played_ms" in payload else 0,
         )
     except _MemberError as error:
         return Unreadable(member=error.member)
@@ -276,3 +304,29 @@ def _points(payload: Mapping[str, Any]) -> tuple[QualityPoint, ...]:
         payload_bytes = _integer(value, "bytes", lowest=1)
         points.append(QualityPoint(payload_bytes=payload_bytes, score=_integer(value, "score", lowest=-INTEGER_MAX)))
     return tuple(points)
+
+
+def _segments(payload: Mapping[str, Any]) -> MeasuredSegments:
+    members = payload["segments"]
+    parts = members.get("parts") if isinstance(members, dict) else None
+    if not isinstance(parts, list) or len(parts) > PARTS_MAX or not all(isinstance(part, dict) for part in parts):
+        raise _MemberError("segments")
+    return MeasuredSegments(
+        period=_text(members, "period"),
+        seed=_hash(members, "seed"),
+        count=_integer(members, "count", lowest=1),
+        parts=tuple(
+            Part(
+                index=_integer(part, "index", lowest=0),
+                bytes_ours=_integer(part, "bytes", lowest=1),
+                bytes_baseline=_integer(part, "baseline_bytes", lowest=1),
+            )
+            for part in parts
+        ),
+    )
+
+
+def _arm(payload: Mapping[str, Any]) -> str:
+    if payload["arm"] != BASELINE_ARM:
+        raise _MemberError("arm")
+    return BASELINE_ARM

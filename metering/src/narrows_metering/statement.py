@@ -19,41 +19,23 @@ from typing import Any, Final
 
 from narrows_metering.canonical import INTEGER_MAX
 from narrows_metering.counterfactual import cdn_months
+from narrows_metering.document import decimal_to_text
 from narrows_metering.endorsement import signed_bytes
 from narrows_metering.errors import StatementImpossible
+from narrows_metering.exclusion import Exclusion, source_to_dict
+from narrows_metering.findings import baseline_cells, find_savings
 from narrows_metering.money import ROUNDING, Money
-from narrows_metering.payload import MEASURED, Evidence
-from narrows_metering.reckoning import (
-    Drawn,
-    baseline_cells,
-    delivered_cells,
-    draw_sample,
-    estimate_savings,
-    value_months,
-)
+from narrows_metering.reckoning import Drawn, delivered_cells, draw_sample, value_months
 from narrows_metering.record import Record, time_to_text
-from narrows_metering.savings import bytes_at_equal_quality, saved_bytes
 from narrows_metering.share import allot_money, graduated
+from narrows_metering.share_document import exchange_to_dict
 from narrows_metering.tariff import Tariff, Tier
-from narrows_metering.terms import Period, Terms, decimal_to_text, exchange_to_dict
-from narrows_metering.usage import Cell, LatestEvidence, Source, Usage, collect
+from narrows_metering.terms import Period, Terms
+from narrows_metering.usage import Cell, Usage, collect
 
 __all__ = ["FORMAT", "Exclusion", "NoShare", "Period", "Tariff", "Terms", "Tier", "draw_up", "statement_hash"]
 
 FORMAT: Final = "narrows-statement/1"
-
-
-class Exclusion(StrEnum):
-    """Why a delivery saves nothing. Besides these, the status of evidence that found no equal quality."""
-
-    NO_ENCODE = "no_encode"  # No record says that this rendition is ours.
-    DEVELOPMENT = "development"  # Encoded under development licenses alone.
-    SEVERAL_ASSETS = "several_assets"  # Encodes of different assets claim the same rendition.
-    NO_EVIDENCE = "no_evidence"  # None for the contract's baseline and metric.
-    INCONSISTENT_EVIDENCE = "inconsistent_evidence"  # The points do not give the baseline bytes that it states.
-    METRICS_DISAGREE = "metrics_disagree"  # Equal PSNR gives other bytes than equal metric, or none.
-    DUPLICATE_DELIVERY = "duplicate_delivery"  # The same import again. Not even traffic.
-    UNREADABLE_PAYLOAD = "unreadable_payload"  # `member` says where.
 
 
 class NoShare(StrEnum):
@@ -81,27 +63,39 @@ def draw_up(
     were altered, StatementImpossible beyond 9 PB.
     """
     usage = collect(records_by_installation, terms=terms, period=period)
-    lines, exceptions = _sort_out(usage, terms)
+    drawn = draw_sample(usage, terms, period)
+    return write_up(usage, terms, period=period, drawn=drawn, drawn_up_at=drawn_up_at, corrections=corrections)
 
-    delivered = sum(entry.bytes_delivered for entry in usage.delivered.values())
-    counted = sum(line["delivered_bytes"] for line in lines)
-    sample = draw_sample(usage, terms, period)
-    estimate = estimate_savings(usage, lines, sample, terms)
+
+def write_up(
+    usage: Usage,
+    terms: Terms,
+    *,
+    period: Period,
+    drawn: Drawn | None,
+    drawn_up_at: datetime,
+    corrections: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """The statement over *usage* that was collected, and a sample that was *drawn*; for all else see `draw_up`."""
+    findings = find_savings(usage, terms, period, drawn)
+    estimate = findings.estimate
+    traffic = [*usage.delivered.values(), *usage.held_out.values()]
+    delivered = sum(entry.bytes_delivered for entry in traffic)
     saved = max(estimate.billed_bytes, -delivered)  # The baseline cannot have delivered less than nothing.
     baseline = delivered + saved
     cells = delivered_cells(usage)
-    months = cdn_months(terms, period, cells, baseline_cells(usage, lines, sample, cells, saved))
+    months = cdn_months(terms, period, cells, baseline_cells(usage, findings.placed, saved))
     values = value_months(terms, months)
     nothing = Money(minor=0, currency=terms.valued_in)
     baseline_cost = sum((value.baseline_cost for value in values), nothing)
     delivered_cost = sum((value.delivered_cost for value in values), nothing)
-    requests = sum(entry.requests for entry in usage.delivered.values())
+    requests = sum(entry.requests for entry in traffic)
     repeated = sum(entry.bytes_delivered for entry in usage.repeated.values())
     # No line is larger than these, because what one rendition saves is part of the baseline's bytes.
     if max(delivered, baseline, repeated, requests, baseline_cost.minor, delivered_cost.minor) > INTEGER_MAX:
         raise StatementImpossible(f"contract {terms.contract_id}: a total exceeds 2^53 − 1")
     valuation = baseline_cost - delivered_cost
-    share = _share(terms, period, usage, valuation, has_evidence=bool(lines))
+    share = _share(terms, period, usage, valuation, has_evidence=findings.counted_bytes > 0)
 
     corrected = sum(correction["share"]["minor"] for correction in corrections)
     return {
@@ -115,14 +109,19 @@ def draw_up(
         },
         "delivered": {
             "bytes": delivered,
-            "counted_bytes": counted,
-            "excepted_bytes": delivered - counted,
+            "counted_bytes": findings.counted_bytes,
+            "excepted_bytes": delivered - findings.counted_bytes,
             "requests": requests,
-            "deliveries": sum(entry.deliveries for entry in usage.delivered.values()),
+            "deliveries": sum(entry.deliveries for entry in traffic),
             "regions": _regions(cells),
         },
-        "baseline": {"baseline_id": terms.baseline_id, "metric": terms.metric, "bytes": baseline},
-        "evidence": {"method": terms.method.value, "sample": sample and _sample_section(sample), "lines": lines},
+        "baseline": {
+            "baseline_id": terms.baseline_id,
+            "spec_sha256": terms.baseline.digest() if terms.baseline else None,
+            "metric": terms.metric,
+            "bytes": baseline,
+        },
+        "evidence": findings.section,
         "result": {
             "delivered_bytes": delivered,
             "baseline_bytes": baseline,
@@ -154,11 +153,11 @@ def draw_up(
             "due": {"minor": share["amount"]["minor"] + corrected, "currency": terms.currency},
         },
         "corrections": list(corrections),
-        "exceptions": exceptions,
+        "exceptions": findings.exceptions,
         "completeness": {
             "installations": len(usage.proofs),
             "records": sum(proof.last_seq - proof.first_seq + 1 for proof in usage.proofs),
-            "declared_gaps": [_source(source) for source in usage.gaps],
+            "declared_gaps": [source_to_dict(source) for source in usage.gaps],
         },
         "proofs": {
             "installations": [
@@ -176,19 +175,6 @@ def draw_up(
     }
 
 
-def _sample_section(drawn: Drawn) -> dict[str, Any]:
-    sample = drawn.sample
-    return {
-        "seed": drawn.seed.hex(),
-        "ledger_root": drawn.ledger_root,
-        "certainty": list(sample.certainty),
-        "certainty_bytes": sample.certainty_bytes,
-        "tail": list(sample.tail),
-        "tail_population": sample.tail_population,
-        "tail_bytes": sample.tail_bytes,
-    }
-
-
 def _regions(cells: Mapping[Cell, int]) -> list[dict[str, Any]]:
     volumes: dict[tuple[str, str], int] = {}
     for (cdn, region, _), volume in cells.items():
@@ -199,92 +185,6 @@ def _regions(cells: Mapping[Cell, int]) -> list[dict[str, Any]]:
 def statement_hash(statement: Mapping[str, Any]) -> str:
     """The name of a statement: SHA-256 of its canonical JSON (RFC 8785) without the signatures, lower-case hex."""
     return hashlib.sha256(signed_bytes(statement)).hexdigest()
-
-
-def _sort_out(usage: Usage, terms: Terms) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The lines that save or lose bytes, and the exceptions, both in an order that only their content decides."""
-    lines, exceptions = [], []
-    for rendition, entry in sorted(usage.delivered.items()):
-        found = _usable_evidence(usage, rendition, terms)
-        if isinstance(found, LatestEvidence):
-            lines.append(_line(found, entry.bytes_delivered))
-        else:
-            exceptions.append(_exception(found, rendition, entry.bytes_delivered, entry.deliveries, entry.first))
-    for rendition, entry in sorted(usage.repeated.items()):
-        exceptions.append(
-            _exception(Exclusion.DUPLICATE_DELIVERY, rendition, entry.bytes_delivered, entry.deliveries, entry.first)
-        )
-    for (kind, member), sources in sorted(usage.unreadable.items()):
-        exceptions.append(
-            _exception(Exclusion.UNREADABLE_PAYLOAD, None, 0, len(sources), sources[0], member=f"{kind}.{member}")
-        )
-    return lines, exceptions
-
-
-def _usable_evidence(usage: Usage, rendition: str, terms: Terms) -> LatestEvidence | str:
-    """The evidence by which deliveries of *rendition* count, or the reason why they do not."""
-    assets = usage.production.get(rendition, set())
-    if not assets:
-        return Exclusion.DEVELOPMENT if rendition in usage.development else Exclusion.NO_ENCODE
-    if len(assets) > 1:
-        return Exclusion.SEVERAL_ASSETS
-    (asset,) = assets
-    latest = usage.evidence.get((asset, rendition))
-    if latest is None:
-        return Exclusion.NO_EVIDENCE
-    if latest.evidence.status != MEASURED:
-        return latest.evidence.status
-    if not _holds(latest.evidence):
-        return Exclusion.INCONSISTENT_EVIDENCE
-    if terms.psnr_tolerance_percent is not None:
-        psnr = usage.psnr.get((asset, rendition))
-        if psnr is None or not _agrees(latest.evidence, psnr.evidence, terms.psnr_tolerance_percent):
-            return Exclusion.METRICS_DISAGREE
-    return latest
-
-
-def _agrees(evidence: Evidence, psnr: Evidence, tolerance_percent: int) -> bool:
-    """Whether the baseline needs about as much at equal PSNR. One metric alone may be flattered."""
-    ours, theirs = evidence.bytes_baseline, psnr.bytes_baseline
-    if ours is None or theirs is None or not _holds(psnr):
-        return False
-    return 100 * abs(ours - theirs) <= tolerance_percent * theirs
-
-
-def _holds(evidence: Evidence) -> bool:
-    return bytes_at_equal_quality(evidence.points, evidence.score) == evidence.bytes_baseline
-
-
-def _line(latest: LatestEvidence, bytes_delivered: int) -> dict[str, Any]:
-    evidence = latest.evidence
-    assert evidence.bytes_baseline is not None
-    return {
-        "asset": evidence.asset,
-        "rendition": evidence.rendition,
-        "record": _source(latest.source),
-        "score": evidence.score,
-        "bytes": evidence.bytes_ours,
-        "baseline_bytes": evidence.bytes_baseline,
-        "delivered_bytes": bytes_delivered,
-        "saved_bytes": saved_bytes(bytes_delivered, evidence.bytes_ours, evidence.bytes_baseline),
-    }
-
-
-def _exception(
-    reason: str, rendition: str | None, delivered: int, records: int, first: Source | None, *, member: str | None = None
-) -> dict[str, Any]:
-    return {
-        "reason": str(reason),
-        "rendition": rendition,
-        "member": member,
-        "delivered_bytes": delivered,
-        "records": records,
-        "first_record": None if first is None else _source(first),
-    }
-
-
-def _source(source: Source) -> dict[str, Any]:
-    return {"installation_id": source.installation_id, "seq": source.seq}
 
 
 def _share(terms: Terms, period: Period, usage: Usage, valuation: Money, *, has_evidence: bool) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from narrows_licensing.signature import Typ, public_key_to_text, sign, thumbprint
 
+from narrows_metering.bench import Bench, BenchClip, sign_bench
 from narrows_metering.chain import merkle_root
 from narrows_metering.payload import MEASURED
 from narrows_metering.receipt import Receipt
@@ -46,9 +47,12 @@ def an_id(name: str) -> str:
     return sha256(name.encode()).hexdigest()[:32]
 
 
-def an_encode(rendition: str = "film-1080", *, asset: str = "film", development: bool = False) -> dict[str, Any]:
+def an_encode(
+    rendition: str = "film-1080", *, asset: str = "film", development: bool = False, content_class: str = ""
+) -> dict[str, Any]:
     """The payload of an encode record."""
-    return {
+    said = {"content_class": content_class} if content_class else {}
+    return said | {
         "asset": an_id(asset),
         "rendition": an_id(rendition),
         "frames": 240,
@@ -102,10 +106,13 @@ def a_delivery(
     delivered: int = 800 * GB,
     start: datetime = datetime(2026, 11, 10, tzinfo=UTC),
     source_digest: str | None = None,
+    arm: str = "",
+    played_ms: int = 0,
 ) -> dict[str, Any]:
     """The payload of a delivery record for one day; without *source_digest*, one that fits the rest."""
     digest = sha256(f"{rendition} {delivered} {start}".encode()).hexdigest()
-    return {
+    said = {name: value for name, value in (("arm", arm), ("played_ms", played_ms)) if value}
+    return said | {
         "rendition": an_id(rendition),
         "window_start": time_to_text(start),
         "window_end": time_to_text(start + timedelta(days=1)),
@@ -160,6 +167,15 @@ def a_receipt_token(receipt: Receipt) -> str:
 def a_share(percent: str, *, from_day: int = 1) -> SharePart:
     """The same part of whatever is saved."""
     return SharePart(from_day=from_day, tiers=(ShareTier(up_to_minor=None, percent=Decimal(percent)),))
+
+
+def a_bench(classes: Mapping[str, tuple[int, int]], *, key: str = "vendor") -> Bench:
+    """A bench with one clip of each class: our bytes, and the baseline's."""
+    clips = [
+        BenchClip(name=f"{name}-1", content_class=name, bytes_ours=ours, bytes_baseline=baseline)
+        for name, (ours, baseline) in classes.items()
+    ]
+    return sign_bench("bench-1", baseline_id="libx265-medium", metric="ms_ssim", clips=clips, key=a_key(key))
 
 
 def some_terms(

@@ -31,7 +31,7 @@ def a_library(folder: Path, volumes: dict[str, int], *, days: int = 1) -> tuple[
 def forecast_of(folder: Path, volumes: dict[str, int], pairs: dict[str, Pair], *, days: int = 1) -> Forecast:
     """The forecast where each file needs what *pairs* says."""
     videos, log, tariff = a_library(folder, volumes, days=days)
-    return forecast(videos, log, tariff, measure=lambda path: pairs[path.name], log_format=LogFormat.CMCD, tail_count=5)
+    return forecast(videos, log, tariff, measure=lambda path: pairs[path.name], log_format=LogFormat.CMCD, count=5)
 
 
 FIFTH = Pair(payload_bytes=800, baseline_bytes=1_000)
@@ -63,7 +63,7 @@ def test_a_file_that_would_grow_and_one_without_equal_quality_count(tmp_path: Pa
 def test_a_sample_is_measured_and_not_everything(tmp_path: Path) -> None:
     names = {f"film-{n:02}.mp4": 10 for n in range(40)}
     result = forecast_of(tmp_path, names, dict.fromkeys(names, FIFTH))
-    assert (result.file_count, result.measured_count) == (40, 25)
+    assert (result.file_count, result.measured_count) == (40, 5)
     assert result.saved_bytes == 40 * 10 * 30 * GB // 5
 
 

@@ -16,11 +16,11 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from narrows_metering.estimator import Estimate, Measured, census, sampled
+from narrows_metering.estimator import Estimate, Measured, MeasuredStratum, sampled
 from narrows_metering.importers.delivery_log import read_deliveries
 from narrows_metering.importers.formats import LogFormat
 from narrows_metering.money import Money, cost
-from narrows_metering.sampling import draw
+from narrows_metering.sampling import Sample, draw
 from narrows_metering.tariff import BYTES_PER_GB, Tariff, Tier
 
 from narrows.errors import UsageError
@@ -28,7 +28,7 @@ from narrows.media.quality import Metric
 from narrows.savings.baseline import Baseline, compare
 
 DAYS_PER_MONTH = 30
-TAIL_COUNT = 30
+SAMPLE_COUNT = 40
 VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".mov", ".webm", ".y4m", ".ts", ".m4v"})
 FILES_MAX = 100_000
 TARIFF_BYTES_MAX = 2**20
@@ -81,7 +81,7 @@ def forecast(
     *,
     measure: Measure,
     log_format: LogFormat = LogFormat.CLOUDFRONT,
-    tail_count: int = TAIL_COUNT,
+    count: int = SAMPLE_COUNT,
     on_file: Callable[[str, int, int], None] = lambda name, done, total: None,
 ) -> Forecast:
     """
@@ -105,7 +105,7 @@ def forecast(
         )
     days = len({total.window_start for total in read.deliveries})
     # The log decides the draw: whoever wants another sample needs another month.
-    sample = draw(delivered, hashlib.sha256(log.read_bytes()).digest(), tail_count=tail_count)
+    sample = draw(delivered, hashlib.sha256(log.read_bytes()).digest(), count=count)
     rows, chosen = [], [*sample.certainty, *sample.tail]
     for number, name in enumerate(chosen):
         on_file(name, number, len(chosen))
@@ -118,8 +118,7 @@ def forecast(
                 baseline_bytes=pair.baseline_bytes,
             )
         )
-    count = len(sample.certainty)
-    estimate = _estimate(rows[:count], rows[count:], sample.tail_bytes)
+    estimate = _estimate(sample, {row.name: row for row in rows})
     return _forecast(rows, estimate, sum(delivered.values()), days, read.unmatched_bytes, len(names), prices, currency)
 
 
@@ -160,11 +159,13 @@ def _tier(tier: Mapping[str, object]) -> Tier:
     )
 
 
-def _estimate(certainty: Sequence[Row], tail: Sequence[Row], tail_bytes: int) -> Estimate:
-    def measured(rows: Sequence[Row]) -> list[Measured]:
-        return [Measured(delivered_bytes=row.delivered_bytes, saved_bytes=saved_of(row)) for row in rows]
+def _estimate(sample: Sample, rows: Mapping[str, Row]) -> Estimate:
+    def measured(names: Sequence[str]) -> list[Measured]:
+        chosen = [rows[name] for name in names]
+        return [Measured(delivered_bytes=row.delivered_bytes, saved_bytes=saved_of(row)) for row in chosen]
 
-    return sampled(measured(certainty), measured(tail), tail_bytes=tail_bytes) if tail else census(measured(certainty))
+    strata = [MeasuredStratum(bytes=stratum.bytes, drawn=measured(stratum.drawn)) for stratum in sample.strata]
+    return sampled(measured(sample.certainty), strata)
 
 
 def saved_of(row: Row) -> int:

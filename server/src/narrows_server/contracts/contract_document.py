@@ -15,9 +15,9 @@ from typing import Annotated, Any, Final, Literal
 
 from narrows_metering.cdn_tariff import ANY_REGION
 from narrows_metering.estimator import MILLION, Method
-from narrows_metering.sampling import TAIL_COUNT
+from narrows_metering.sampling import SAMPLE_COUNT
 from narrows_metering.share import SHARE_TIERS_MAX, ShareTier, ShareTiers, check_tiers
-from narrows_metering.terms import PERCENT_MAX, TAIL_COUNT_MAX
+from narrows_metering.terms import PERCENT_MAX, SAMPLE_COUNT_MAX, SEGMENT_COUNT_MAX
 from narrows_metering.valuation import Mode
 from pydantic import Field, model_validator
 
@@ -67,7 +67,8 @@ class EvidenceTerms(Document):
     method: Annotated[Method, Field(strict=False)] = Method.CENSUS
     noise_ppm: Annotated[int, Field(ge=0, lt=MILLION)] = 0  # One standard deviation of a measured baseline.
     psnr_tolerance_percent: Annotated[int, Field(ge=0, le=PERCENT_MAX)] | None = None
-    tail_count: Annotated[int, Field(ge=2, le=TAIL_COUNT_MAX)] = TAIL_COUNT
+    sample_count: Annotated[int, Field(ge=2, le=SAMPLE_COUNT_MAX)] = SAMPLE_COUNT
+    segment_count: Annotated[int, Field(ge=2, le=SEGMENT_COUNT_MAX)] | None = None  # Of a long rendition.
 
 
 class ExchangeTerms(Document):

@@ -132,7 +132,8 @@ def terms_of(
         method=document.evidence.method,
         noise_ppm=document.evidence.noise_ppm,
         psnr_tolerance_percent=document.evidence.psnr_tolerance_percent,
-        tail_count=document.evidence.tail_count,
+        sample_count=document.evidence.sample_count,
+        segment_count=document.evidence.segment_count,
     )
 
 

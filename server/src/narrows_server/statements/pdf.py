@@ -99,8 +99,27 @@ def _baseline(statement: Mapping[str, Any]) -> list[list[str]]:
 def _evidence(evidence: Mapping[str, Any]) -> list[list[str]]:
     rows = [["Method", evidence["method"].replace("_", " ")], ["Renditions measured", f"{len(evidence['lines']):,}"]]
     if sample := evidence["sample"]:
-        drawn = f"{len(sample['certainty']):,} certain, {len(sample['tail']):,} of {sample['tail_population']:,} drawn"
-        rows += [["Sample", drawn], ["Seed", sample["seed"]]]
+        drawn, population = (
+            sum(len(stratum["drawn"]) for stratum in sample["strata"]),
+            sum(stratum["population"] for stratum in sample["strata"]),
+        )
+        rows += [
+            ["Sample", f"{len(sample['certainty']):,} certain, {drawn:,} of {population:,} drawn"],
+            ["Seed", sample["seed"]],
+        ]
+    if bench := evidence["stipulation"]:
+        rows += [
+            ["Bench", f"{bench['bench_id']}, month {bench['month']} of {bench['months_max']}"],
+            ["Of what it says is billed", f"{bench['billed_percent']} %"],
+            *([f"Class {one['content_class']}", wording.gigabytes(one["saved_bytes"])] for one in bench["classes"]),
+            ["Signed by", bench["signed_by"]],
+        ]
+    if holdout := evidence["holdout"]:
+        agreed, share = holdout["agreed_percent"], wording.per_cent(holdout["played_ppm"], 1_000_000)
+        rows += [
+            ["Sessions with the baseline's ladder", f"{share} of the played time, {agreed} % agreed"],
+            ["Groups of title and day", f"{holdout['groups']:,}"],
+        ]
     return rows
 
 
