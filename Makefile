@@ -8,7 +8,7 @@ TORCH := torch==2.13.0
 VIDEO ?=
 
 .PHONY: help install demo test check format simulate crash load vectors recompute valuation estimator rating \
-	rd train api reference clean
+	invoices rd train api reference clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,10 @@ vectors: install $(VECTORS)/node_modules/jose ## Signed documents checked by jos
 $(VECTORS)/node_modules/jose: $(VECTORS)/package.json
 	@command -v npm > /dev/null || { echo "make vectors needs Node 20 with npm: https://nodejs.org"; exit 1; }
 	@cd $(VECTORS) && npm install --silent --no-audit --no-fund && touch node_modules/jose
+
+invoices: install ## Golden invoices against the official rules of EN 16931, broken fields, papers, times: ARGS=--json
+	@$(BIN)/python -m tests.invoices.run $(ARGS)
+
 recompute: install ## Seconds in which an auditor recomputes a statement over RECORDS=1000000 records
 	@$(BIN)/python -m tests.load.recompute --records $(or $(RECORDS),1000000)
 

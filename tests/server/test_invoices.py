@@ -16,9 +16,10 @@ from narrows_server.database import Database
 from narrows_server.errors import Invalid, NotFound
 from narrows_server.invoices import credit_notes, numbering, pdf, repository, service
 from narrows_server.invoices.models import Invoice, Kind
+from narrows_server.invoices.texts import texts_in
 from narrows_server.journal import repository as journal
 from narrows_server.office import Office, initialise, open_office
-from narrows_server.parties.service import default_entity
+from narrows_server.parties.service import LANGUAGES, default_entity
 from narrows_server.settings import Settings
 from narrows_server.statements import service as statements
 from narrows_server.statements.models import Statement
@@ -231,31 +232,34 @@ class TestPaper:
         assert b"<pdfaid:part>3</pdfaid:part>" in pdf.render(document(office, issued))
 
     def test_every_text_of_the_paper_is_finished_before_it_is_set(self, office: Office, issued: str) -> None:
-        texts = pdf._texts(document(office, issued))
+        texts = pdf.page(document(office, issued))
 
-        assert [(row["volume"], row["amount"]) for row in texts["volumes"]] == [
-            ("1,000.000 GB", "EUR 50.00"),
-            ("800.000 GB", "EUR 40.00"),
-            ("200.000 GB", "EUR 10.00"),
+        assert [[cell.replace("\N{NO-BREAK SPACE}", " ") for cell in row[1:]] for row in texts["volumes"]["rows"]] == [
+            ["1,000.000 GB", "50.00 EUR"],
+            ["800.000 GB", "40.00 EUR"],
+            ["200.000 GB", "10.00 EUR"],
         ]
-        assert texts["lines"] == [{"label": "20 % of 10.00 EUR saved", "amount": "EUR 2.00"}]
-        assert texts["total"] == "EUR 2.00"
-        assert texts["reason"] == ""
+        (line,) = texts["lines"]
+        assert (line["label"], line["text"]) == ("Share of savings, November 2026", "20 % of 10.00 EUR saved")
+        assert (line["vat"], line["amount"]) == ("–", "2.00")
+        assert texts["total"]["amount"] == "2.00\N{NO-BREAK SPACE}EUR"
+        assert texts["notes"] == ["Not subject to VAT."]
 
     def test_an_invoice_over_nothing_says_why_and_asks_for_no_payment(
         self, office: Office, browser: Browser, site: Site
     ) -> None:
         number = issue(office, browser, site, some_usage(ours=1_200_000, baseline=1_000_000))
-        texts = pdf._texts(document(office, number))
+        texts = pdf.page(document(office, number))
 
-        assert texts["total"] == "EUR 0.00"
-        assert "not cheaper than the baseline" in texts["reason"]
-        assert texts["payment"] == []
+        assert texts["total"]["amount"] == "0.00\N{NO-BREAK SPACE}EUR"
+        assert "not cheaper than the baseline" in texts["notes"][-1]
+        assert texts["payment"] is None
         assert pdf.render(document(office, number)).startswith(b"%PDF-")
 
     @pytest.mark.parametrize("reason", NoShare)
     def test_every_reason_for_nothing_has_its_sentence(self, reason: NoShare) -> None:
-        assert pdf._REASONS[reason].endswith(".")
+        for language in LANGUAGES:
+            assert texts_in(language).reason(reason).endswith(".")
 
     def test_markup_in_a_name_is_printed_and_not_obeyed(self, office: Office, issued: str) -> None:
         written = document(office, issued)

@@ -40,7 +40,7 @@ def test_running_init_again_changes_nothing(home: Path) -> None:
 def test_init_again_replaces_the_vendor_only_when_one_is_named(home: Path) -> None:
     initialise(settings(home), None, clock=Clock())
     with open_office(settings(home)) as office, office.database.snapshot() as session:
-        assert seller_of(default_entity(session)) == VENDOR
+        assert seller_of(default_entity(session)) == replace(VENDOR, id="vendor")
 
     initialise(settings(home), replace(VENDOR, name="Narrows GmbH"), clock=Clock())
     with open_office(settings(home)) as office, office.database.snapshot() as session:

@@ -226,7 +226,7 @@ def record_vies(
 
 
 def _entity(entity: LegalEntity) -> dict[str, Any]:
-    return {"id": entity.id, **service.seller_of(entity).to_dict()}
+    return service.seller_of(entity).to_dict()
 
 
 def _check(check: VatIdCheck) -> dict[str, Any]:

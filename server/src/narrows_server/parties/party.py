@@ -36,6 +36,7 @@ class Party:
 class Seller(Party):
     """A legal entity that sends invoices."""
 
+    id: str | None = None  # Ours, where it is stored; by it the buyer's software knows the sender (BT-29).
     base_currency: str = "EUR"  # Of its accounts and its tax returns.
     registration: str | None = None  # "HRB 123456 B, Amtsgericht Charlottenburg".
     iban: str | None = None

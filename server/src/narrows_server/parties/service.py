@@ -69,6 +69,7 @@ def default_entity(session: Session) -> LegalEntity:
 def seller_of(entity: LegalEntity) -> Seller:
     """A stored legal entity as the sender of an invoice."""
     return Seller(
+        id=entity.id,
         address=tuple(entity.address.splitlines()),
         payment=tuple(entity.payment.splitlines()),
         base_currency=entity.base_currency,
