@@ -47,6 +47,9 @@ VAT_IDS = {
     "CH": "CHE107787577IVA", "NO": "NO995525828MVA",
 }  # fmt: skip
 FIGURES = Figures(
+    baseline="libx265-medium",
+    metric="ms_ssim",
+    valued_in="EUR",
     delivered_bytes=812_345_678_901_234,
     baseline_bytes=1_104_790_123_401_678,
     saved_bytes=292_444_444_500_444,

@@ -103,9 +103,12 @@ def write_document(numbered: Numbered, order: InvoiceOrder, parties: Parties, as
         "period": {"first_day": order.first_day.isoformat(), "last_day": order.last_day.isoformat()},
         "credits": None,
         "volumes": [
-            {"kind": "baseline", "bytes": figures.baseline_bytes, "minor": figures.baseline_minor},
-            {"kind": "delivered", "bytes": figures.delivered_bytes, "minor": figures.delivered_minor},
-            {"kind": "saved", "bytes": figures.saved_bytes, "minor": figures.value_minor},
+            {"kind": kind, "bytes": volume, "minor": minor, "currency": figures.valued_in}
+            for kind, volume, minor in (
+                ("baseline", figures.baseline_bytes, figures.baseline_minor),
+                ("delivered", figures.delivered_bytes, figures.delivered_minor),
+                ("saved", figures.saved_bytes, figures.value_minor),
+            )
         ]
         if figures
         else [],

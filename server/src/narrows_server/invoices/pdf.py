@@ -136,7 +136,7 @@ def _volumes(document: Mapping[str, Any], texts: Texts) -> dict[str, Any]:
     return {
         "columns": [texts["volumes"], texts["volume"], texts["volume_cost"]],
         "rows": [
-            [texts[row["kind"]], texts.gigabytes(row["bytes"]), texts.money(row["minor"], document["currency"])]
+            [texts[row["kind"]], texts.gigabytes(row["bytes"]), texts.money(row["minor"], row["currency"])]
             for row in document["volumes"]
         ],
     }
