@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from narrows.media.picture import Picture as Picture
     from narrows.options import Preset as Preset
     from narrows.options import Tune as Tune
+    from narrows.packaging.hls import PackageResult as PackageResult
+    from narrows.packaging.hls import package_hls as package_hls
     from narrows.reporting.status import EarlierUsage as EarlierUsage
     from narrows.reporting.status import UsageStatus as UsageStatus
     from narrows.reporting.status import usage_status as usage_status
@@ -79,6 +81,7 @@ _HOME = {
     "narrows.media.description": ("Colour",),
     "narrows.media.packets": ("Container",),
     "narrows.media.picture": ("Picture",),
+    "narrows.packaging.hls": ("PackageResult", "package_hls"),
     "narrows.session": ("Decoder", "Encoder", "EncodeSummary", "Packet"),
     "narrows.settings": ("Settings",),
     "narrows.reporting.status": ("EarlierUsage", "UsageStatus", "usage_status"),

@@ -17,6 +17,7 @@ from narrows.cli import savings as savings_commands
 from narrows.cli import usage as usage_commands
 from narrows.cli.terminal import Json, LicensePath, err, notice, out, progress_bar, reports_errors, show
 from narrows.options import CRF_DEFAULT, CRF_MAX, KEYINT_DEFAULT, Preset, Tune
+from narrows.packaging.playlist import Variant
 from narrows.version import VERSION
 
 app = typer.Typer(
@@ -120,6 +121,37 @@ def probe(source: Annotated[Path, typer.Argument(help="A coded file.")], as_json
     from narrows import files
 
     show(files.probe(source), as_json=as_json, title=str(source))
+
+
+@app.command()
+@reports_errors
+def package(
+    sources: Annotated[list[Path], typer.Argument(help="Coded files: one video at several rates or sizes.")],
+    hls: Annotated[Path, typer.Option("--hls", help="Folder to write HLS with fragmented MP4 into.")],
+    segment_seconds: Annotated[float, typer.Option(min=0.1, help="Most seconds of a segment.")] = 6,
+    as_json: Json = False,
+) -> None:
+    """
+    Package coded files for delivery; nothing is coded again.
+
+    Example: narrows package talk-high.mp4 talk-low.mp4 --hls talk/
+    """
+    from narrows.packaging.hls import package_hls
+
+    with err.status("packaging …") as status:
+        result = package_hls(
+            sources, hls, segment_seconds=segment_seconds, on_step=lambda step: status.update(f"packaging {step} …")
+        )
+    notice(result.notices, as_json=as_json)
+    if as_json:
+        show(result, as_json=True)
+        return
+    table = Table("track", "codecs", "size", "kbit/s", "peak", "segments", title=str(result.master), box=None)
+    for track in (*result.variants, *result.sounds):
+        size = f"{track.width}×{track.height}" if isinstance(track, Variant) else "–"
+        peak, average = f"{track.peak / 1000:.0f}", f"{track.average / 1000:.0f}"
+        table.add_row(track.folder, track.codecs, size, average, peak, str(len(track.segments)))
+    out.print(table)
 
 
 @app.command()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,17 @@ class CodedFile:
             if context is None:
                 return stream
         raise CorruptBitstream("FFmpeg finds no track coded with Narrows", byte_offset=0)
+
+    @property
+    def open_configuration(self) -> Configuration:
+        """The configuration without the number of frames, for parts of the file."""
+        return replace(self.configuration, frame_count=0)
+
+    @property
+    def time_base(self) -> Fraction:
+        """The unit of the file's times, in seconds."""
+        with self._opened() as container:
+            return Fraction(self._track(container).time_base)
 
     @property
     def frame_rate(self) -> Fraction:

@@ -239,6 +239,11 @@ def _named(data: bytes, *path: bytes) -> Iterator[Box]:
     yield from found
 
 
+def find(data: bytes, *path: bytes) -> Box | None:
+    """The first box at *path* from the top of *data*."""
+    return next(_named(data, *path), None)
+
+
 def _descend(data: bytes, parent: Box, *path: bytes) -> Box | None:
     """The first box at *path* below *parent*."""
     for kind in path:

@@ -51,7 +51,8 @@ class PacketTarget:
     A coded file being written; complete under its name after `finish`, or not there.
 
     *configuration* is what is known at the start: a fragmented file can't be told the number of its frames later.
-    *source* gives the audio and whatever else travels along; *start* is its time zero.
+    *source* gives the audio and whatever else travels along; *start* is its time zero. *is_open_ended* says that
+    readers of a fragmented file may stop after any fragment.
     """
 
     def __init__(
@@ -65,7 +66,9 @@ class PacketTarget:
         time_base: Fraction | None = None,
         source: Path | None = None,
         start: Fraction = Fraction(0),
+        is_open_ended: bool = False,
     ) -> None:
+        self._is_open_ended = is_open_ended
         self._kind, self._description = container, description
         self._unfinished = UnfinishedFile(path)
         self._muxed = self._unfinished.path
@@ -95,7 +98,7 @@ class PacketTarget:
             return av.open(str(self._muxed), "w", format="mp4")
         file = self._muxed.open("wb")
         self._files.append(file.close)
-        self._stream_out = mp4.FragmentStream(file.write, configuration.to_bytes())
+        self._stream_out = mp4.FragmentStream(file.write, configuration.to_bytes(), is_open_ended=self._is_open_ended)
         return av.open(self._stream_out, "w", format="mp4", options=_FRAGMENTED)
 
     @property
