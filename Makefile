@@ -8,7 +8,7 @@ TORCH := torch==2.13.0
 VIDEO ?=
 
 .PHONY: help install demo test check format simulate crash load vectors recompute valuation estimator rating \
-	invoices rd train api reference clean
+	invoices docs wheels licenses newcomer rd train api reference clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ demo: install ## From a clip to an invoice: VIDEO=clip.mp4 for your own; results
 	@$(BIN)/python tests/end_to_end/demo.py $(if $(VIDEO),--video "$(VIDEO)")
 
 test: install check ## Lint, types, import contracts and all tests
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n auto
 
 check: install ## Lint, types and import contracts only
 	@$(BIN)/ruff check .
@@ -77,6 +77,18 @@ rating: install ## Invoice lines, beside a naive reckoning: CONTRACTS=100000 ran
 
 reference: install ## Write the reference pages that are generated from the code
 	@$(BIN)/python -m tests.docs.reference
+
+docs: reference ## The documentation as a site, in docs-site/
+	@$(BIN)/zensical build -f mkdocs.yml --strict
+
+wheels: install ## The four wheels, reproducible, in dist/
+	@$(BIN)/python -m tests.packaging.wheels
+
+licenses: install ## The licenses of all that comes with our wheels, and bills of materials, in dist/
+	@$(BIN)/python -m tests.packaging.licenses
+
+newcomer: install ## The tutorials word for word, from wheels in a clean environment
+	@$(BIN)/python -m tests.packaging.newcomer
 
 rd: install ## Rate-distortion table: CLIPS=folder of .mkv or .mp4 clips
 	@test -n "$(CLIPS)" || { echo "usage: make rd CLIPS=folder"; exit 2; }

@@ -1,17 +1,19 @@
 """
 Writes the reference pages that are generated from the code: `make reference`. A test checks that they are current.
 
-`http-api.md` and `errors.md` come from the description of the API and the tree of errors, `roles.md` from the table of
-permissions.
+`http-api.md` and `errors.md` come from the description of the API and the trees of errors, `roles.md` from the table of
+permissions, `command-line.md` from the programs.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, cast
 
+import narrows.errors
 from fastapi import FastAPI
 from narrows_licensing.verdict import EXPLANATIONS
 from narrows_server.access.roles import MEANINGS, PEOPLE_ONLY, Action, Role, permitted
@@ -19,6 +21,8 @@ from narrows_server.app import create_app
 from narrows_server.errors import ServerError
 from narrows_server.office import Office
 from narrows_server.problems import OTHER_CODES
+
+from .command_line import command_line
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 _WRITTEN = "<!-- Written by `make reference`; change the code, not this page. -->\n"
@@ -53,7 +57,8 @@ The description for programs is at `/v1/openapi.json` (OpenAPI {description["ope
 
 
 def errors() -> str:
-    """Every code that a problem document may have."""
+    """What the SDK raises, and every code that a problem document may have."""
+    tree = inspect.cleandoc((narrows.errors.__doc__ or "").split("\n\n", 1)[1])
     codes: dict[str, tuple[int, str, str]] = {
         kind.code: (kind.status, kind.title, (kind.__doc__ or "").strip().splitlines()[0])
         for kind in _kinds(ServerError)
@@ -68,7 +73,18 @@ def errors() -> str:
         for code, (status, title, note) in sorted(codes.items())
     )
     return f"""{_WRITTEN}
-# Error codes
+# Errors
+
+## What the SDK raises
+
+All that it raises on purpose is a `narrows.NarrowsError`. Anything else is a bug: please report it. Why a license is
+refused, and what to do about it, is in [license states](license-states.md).
+
+```text
+{tree}
+```
+
+## What the server answers
 
 Every error of the [API](http-api.md) is a problem document (RFC 9457): `type` is `urn:narrows:problem:` and the code,
 `detail` says what happened and what to do, `request_id` is what to quote when asking about it. Codes never change their
@@ -103,7 +119,12 @@ nothing else exists for them.
 {rows}"""
 
 
-PAGES: dict[str, Callable[[], str]] = {"http-api.md": http_api, "errors.md": errors, "roles.md": roles}
+PAGES: dict[str, Callable[[], str]] = {
+    "http-api.md": http_api,
+    "errors.md": errors,
+    "roles.md": roles,
+    "command-line.md": lambda: _WRITTEN + command_line(),
+}
 
 
 def main() -> None:

@@ -11,22 +11,9 @@ from narrows.media.frames import to_frame
 from narrows.media.picture import Picture
 from narrows.media.raw import Y4MTarget
 from narrows.settings import Settings
-from numpy.typing import NDArray
+from narrows.testing import a_picture, write_clip
 
-
-def a_picture(width: int = 64, height: int = 48, *, shift: float = 0.0, seed: int = 0) -> Picture:
-    """A smooth texture, moved right by *shift* pixels."""
-    random = np.random.default_rng(seed)
-    waves = random.uniform(0.02, 0.25, (6, 2))
-    phases = random.uniform(0, 6.28, 6)
-
-    def plane(columns: int, rows: int, scale: int, level: float) -> NDArray[np.uint8]:
-        y, x = np.mgrid[0:rows, 0:columns] * scale
-        total = sum(np.sin((x - shift) * a + y * b + p) for (a, b), p in zip(waves, phases, strict=True))
-        return np.clip(level + 16 * np.asarray(total), 0, 255).astype(np.uint8)
-
-    half = ((width + 1) // 2, (height + 1) // 2)
-    return Picture(luma=plane(width, height, 1, 120), cb=plane(*half, 2, 110), cr=plane(*half, 2, 140))
+__all__ = ["a_clip", "a_clip_of", "a_clip_with_audio", "a_picture", "settings_in"]
 
 
 def a_clip_of(pictures: list[Picture], path: Path, rate: int = 25) -> Path:
@@ -40,7 +27,7 @@ def a_clip_of(pictures: list[Picture], path: Path, rate: int = 25) -> Path:
 
 def a_clip(path: Path, *, width: int = 64, height: int = 48, frames: int = 5) -> Path:
     """A panning texture as Y4M."""
-    return a_clip_of([a_picture(width, height, shift=1.5 * i) for i in range(frames)], path)
+    return write_clip(path, width=width, height=height, frames=frames)
 
 
 def a_clip_with_audio(path: Path, *, width: int = 64, height: int = 48, frames: int = 10) -> Path:

@@ -61,7 +61,7 @@ def verify_license(license: LicensePath = None, as_json: Json = False) -> None:
 @app.command()
 @reports_errors
 def development(
-    target: Annotated[Path | None, typer.Option("--out", help="Where to write it [default: the usual place].")] = None,
+    target: Annotated[Path | None, typer.Option("--out", help="Where to write it; by default the usual place.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a license that is there.")] = False,
     as_json: Json = False,
 ) -> None:

@@ -32,7 +32,7 @@ err = Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 LicensePath = Annotated[
-    Path | None, typer.Option("--license", help="License file [default: NARROWS_LICENSE, then the platform's place].")
+    Path | None, typer.Option("--license", help="License file; by default NARROWS_LICENSE, then the platform's place.")
 ]
 
 

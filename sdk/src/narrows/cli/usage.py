@@ -100,7 +100,7 @@ def preview(
 @app.command()
 @reports_errors
 def report(
-    url: Annotated[str | None, typer.Option(help="Server to report to [default: the license's].")] = None,
+    url: Annotated[str | None, typer.Option(help="Server to report to; by default the license's.")] = None,
     again: Again = False,
     as_json: Json = False,
 ) -> None:

@@ -137,7 +137,8 @@ def _verdict(settings: Settings, at: datetime, saw: _Saw) -> Permission | Refuse
         since = f"since {waits.since:%Y-%m-%d}" if waits.since else "nothing"
         saw("unreported usage", Outcome.GOOD, f"{waits.bytes_waiting} bytes wait, {since}")
         behind = latest is not None and latest > at
-        saw("clock", Outcome.NOTICE if behind else Outcome.GOOD, f"{at:%Y-%m-%d %H:%M} UTC, latest seen {latest}")
+        seen = f", latest seen {latest:%Y-%m-%d %H:%M}" if latest else ""
+        saw("clock", Outcome.NOTICE if behind else Outcome.GOOD, f"{at:%Y-%m-%d %H:%M} UTC{seen}")
         return judge(settings, now=at, latest_time_seen=latest, preset=None, pixels=None, ledger=meter.ledger)
 
 

@@ -1,0 +1,49 @@
+"""The page of all commands, from the programs themselves."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from contextlib import redirect_stdout, suppress
+from importlib import import_module
+
+import typer
+import typer.cli
+
+EXIT_CODES = """
+**Exit codes** are the same for all programs: **0** done; **1** not done, or something is to be seen to, and the last
+line says what; **2** the command was not understood. `narrows license doctor` has a third: **3** permitted, but see to
+it soon. With `--json`, standard output is one JSON object; progress and errors go to standard error.
+"""
+
+
+def command_line() -> str:
+    """All commands with their arguments, options and examples."""
+    parts = ["# Command line\n", EXIT_CODES.strip() + "\n"]
+    for program, module in (
+        ("narrows", "narrows.cli.app"),
+        ("narrows-recompute", "narrows_metering.recompute"),
+        ("narrows-server", "narrows_server.cli"),
+    ):
+        command = typer.main.get_command(import_module(module).app)
+        text = typer.cli.get_docs_for_click(obj=command, ctx=typer.Context(command), name=program)
+        parts.append(deepened(text).rstrip() + "\n")
+    parts.append(f"## `narrows-relay`\n\n```text\n{relay_help().rstrip()}\n```\n")
+    return "\n".join(parts)
+
+
+def deepened(text: str) -> str:
+    """*text* with its headings a level deeper, outside of its code blocks."""
+    lines, in_block = [], False
+    for line in text.splitlines():
+        in_block ^= line.startswith("```")
+        lines.append(f"#{line}" if line.startswith("#") and not in_block else line.rstrip())
+    return "\n".join(lines)
+
+
+def relay_help() -> str:
+    """What `narrows-relay --help` prints."""
+    main: Callable[[list[str]], int] = import_module("narrows_licensing.relay.cli").main
+    with redirect_stdout(io.StringIO()) as text, suppress(SystemExit):
+        main(["--help"])
+    return text.getvalue()
