@@ -24,14 +24,18 @@ import numpy as np
 from narrows import files
 from narrows.media.quality import MICRO, Metric, QualityMeter
 from narrows.media.video import Source
-from narrows.savings.baseline import Baseline, measure_rung
+from narrows.savings.account import DEFAULT_BASELINES
+from narrows.savings.baseline import DEFAULT_METRICS
+from narrows.savings.ladder import Scene, measure_rung
+from narrows.savings.segmentation import Segment, Selection
 from narrows.settings import Settings
 from narrows_licensing.development import development_license_file
+from narrows_metering.baseline_spec import BaselineSpec, known_baselines
 from scipy.interpolate import PchipInterpolator
 
 ANCHOR_CRFS = (18, 23, 28, 33, 38)
 OVERLAP_MIN = 0.5
-ANCHOR = Baseline.X265_MEDIUM.value
+ANCHOR = "libx265-medium"
 Row = dict[str, Any]
 
 
@@ -53,14 +57,16 @@ def measure_narrows(clip: Path, crf: int, preset: str, tune: str, settings: Sett
     }
 
 
-def measure_anchor(clip: Path, baseline: Baseline, crf: int) -> Row:
+def measure_anchor(clip: Path, baseline: BaselineSpec, crf: int) -> Row:
     with Source(clip) as source:
         rate = source.frame_rate
         pictures = {i: timed.picture for i, timed in enumerate(source.pictures())}
     started = time.monotonic()
-    payload, scores = measure_rung(clip, baseline, crf, rate, pictures)
-    decibels = {m.value: None if s is None else s / MICRO for m, s in scores.items()}
-    return {"bytes": payload, **decibels, "seconds": round(time.monotonic() - started, 1)}
+    whole = Selection(segments=(Segment(index=0, first=0, last=len(pictures) - 1),), count=0)
+    scene = Scene(source=clip, rate=rate, selection=whole, scored=pictures, metrics=DEFAULT_METRICS)
+    rung = measure_rung(baseline, crf, scene)
+    decibels = {m.value: None if s is None else s / MICRO for m, s in rung.scores.items()}
+    return {"bytes": rung.payload_bytes, **decibels, "seconds": round(time.monotonic() - started, 1)}
 
 
 def bd_rate(anchor: list[Row], tested: list[Row], metric: str) -> float | None:
@@ -115,7 +121,7 @@ def main() -> None:
     clips = sorted(p for p in arguments.clips.iterdir() if p.suffix in (".mkv", ".mp4", ".y4m"))
     clips = [p for p in clips if not wanted or p.stem in wanted]
     ours = f"narrows:{arguments.preset}:{arguments.tune}"
-    jobs = [(b.value, crf) for b in Baseline for crf in ANCHOR_CRFS]
+    jobs = [(name, crf) for name in DEFAULT_BASELINES for crf in ANCHOR_CRFS]
     jobs += [(ours, int(crf)) for crf in arguments.crf.split(",")]
     with tempfile.TemporaryDirectory() as name:
         settings = Settings(
@@ -129,7 +135,7 @@ def main() -> None:
                 row = (
                     measure_narrows(clip, crf, arguments.preset, arguments.tune, settings)
                     if codec == ours
-                    else measure_anchor(clip, Baseline(codec), crf)
+                    else measure_anchor(clip, known_baselines()[codec], crf)
                 )
                 rows.append({"clip": clip.stem, "codec": codec, "crf": crf, **row})
                 print(json.dumps(rows[-1]), flush=True)

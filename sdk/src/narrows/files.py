@@ -106,6 +106,7 @@ def encode(
     keyint: int = KEYINT_DEFAULT,
     low_delay: bool = False,
     fragmented: bool = False,
+    content_class: str = "",
     license: Path | None = None,
     settings: Settings | None = None,
     on_progress: Progress | None = None,
@@ -114,6 +115,7 @@ def encode(
     Encode the video of *source* into *target*, Matroska (.mkv) or MP4 (.mp4); its audio, subtitles, chapters and
     metadata are carried along as they are. With *fragmented*, MP4 in fragments that begin at key frames.
 
+    *content_class* is your word for content of this kind, such as `animation`; samples of it are drawn together.
     The usage record is on the disk before *target* appears. Raises VideoError, LicenseRefused, UsageError.
 
     >>> narrows.encode("talk.mp4", "talk.mkv", crf=32).payload_bytes  # doctest: +SKIP
@@ -137,6 +139,7 @@ def encode(
             tune=tune,
             keyint=keyint,
             low_delay=low_delay,
+            content_class=content_class,
             license=license,
             settings=settings,
         ) as encoder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -56,3 +57,9 @@ def check_size(width: int, height: int) -> None:
     """Refuse a picture size that the bitstream can't carry, before anything is allocated for it."""
     if not (SIDE_MIN <= width <= SIDE_MAX and SIDE_MIN <= height <= SIDE_MAX):
         raise VideoError(f"{width}×{height} is outside {SIDE_MIN}×{SIDE_MIN}..{SIDE_MAX}×{SIDE_MAX}")
+
+
+def check_content_class(name: str) -> None:
+    """Refuse what cannot be the name of a class of content; an empty one is none."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}|", name):
+        raise VideoError(f"content class {name[:40]!r}: not up to 32 lower-case letters, digits, - and _")

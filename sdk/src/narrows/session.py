@@ -30,7 +30,7 @@ from narrows.license.gate import Permission, require_permission
 from narrows.media.frames import Frame, to_frame, to_picture
 from narrows.media.picture import Picture
 from narrows.media.quality import psnr
-from narrows.options import CRF_DEFAULT, KEYINT_DEFAULT, EncodeOptions, Preset, Tune, check_size
+from narrows.options import CRF_DEFAULT, KEYINT_DEFAULT, EncodeOptions, Preset, Tune, check_content_class, check_size
 from narrows.reporting.background import report_in_background
 from narrows.settings import Settings
 from narrows.usage.machine import Meter, open_meter
@@ -114,13 +114,16 @@ class Encoder:
         tune: Tune | str = Tune.VISUAL,
         keyint: int = KEYINT_DEFAULT,
         low_delay: bool = False,
+        content_class: str = "",
         license: Path | None = None,
         settings: Settings | None = None,
     ) -> None:
         check_size(width, height)
+        check_content_class(content_class)
         self.options = EncodeOptions(
             crf=crf, preset=Preset(preset), tune=Tune(tune), keyint=keyint, low_delay=low_delay
         )
+        self._content_class = content_class
         self._settings = settings or Settings.read(license_path=license)
         self._rate = Fraction(rate)
         self._size = (width, height)
@@ -231,7 +234,7 @@ class Encoder:
             rendition=rendition_id(self._meter, self._coded_digest.digest()),
         )
         width, height = self._size
-        payload = {
+        payload: dict[str, object] = {
             "asset": summary.asset,
             "rendition": summary.rendition,
             "frames": summary.frame_count,
@@ -246,6 +249,8 @@ class Encoder:
             "license_id": self.permission.license.license_id,
             "development": self.permission.granted.is_development,
         }
+        if self._content_class:
+            payload["content_class"] = self._content_class
         with translated_usage():
             self._meter.append(Kind.ENCODE, payload, time=datetime.now(UTC))
         self._wake_reporter()

@@ -10,7 +10,7 @@ from narrows import files
 from narrows.media.picture import Picture
 from narrows.media.quality import Metric, QualityMeter, available_metrics
 from narrows.media.vmaf import VmafMeter, find_ffmpeg
-from narrows.savings.baseline import Baseline
+from narrows.savings.account import baselines
 from narrows.savings.reproduction import measure
 from narrows.settings import Settings
 
@@ -56,6 +56,6 @@ def test_a_meter_measures_vmaf_only_if_it_is_asked_to() -> None:
 def test_evidence_has_vmaf_beside_the_others(tmp_path: Path, settings: Settings) -> None:
     source = a_clip(tmp_path / "source.y4m")
     coded = files.encode(source, tmp_path / "coded.mkv", settings=settings).target
-    document = measure(source, coded, (Baseline.X264_MEDIUM,), metrics=available_metrics())
+    document = measure(source, coded, baselines(["libx264-medium"]), metrics=available_metrics())
     assert [item["metric"] for item in document["evidence"]] == ["ms_ssim", "psnr", "vmaf_neg_v0.6.1"]
     assert type(document["evidence"][2]["score"]) is int

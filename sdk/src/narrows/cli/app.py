@@ -56,6 +56,9 @@ def encode(
     keyint: Annotated[int, typer.Option(min=1, help="Most frames between key frames.")] = KEYINT_DEFAULT,
     low_delay: Annotated[bool, typer.Option("--low-delay", help="Code each frame as it comes: no B-frames.")] = False,
     fragmented: Annotated[bool, typer.Option("--fragmented", help="MP4 in fragments, for streaming.")] = False,
+    content_class: Annotated[
+        str, typer.Option("--content-class", help="Your word for content of this kind: savings are sampled by it.")
+    ] = "",
     license: LicensePath = None,
     as_json: Json = False,
 ) -> None:
@@ -76,6 +79,7 @@ def encode(
             keyint=keyint,
             low_delay=low_delay,
             fragmented=fragmented,
+            content_class=content_class,
             license=license,
             on_progress=update,
         )
@@ -159,7 +163,9 @@ def package(
 def evidence(
     source: Annotated[Path, typer.Argument(help="The video that was encoded.")],
     coded: Annotated[Path, typer.Argument(help="What `narrows encode` made of it.")],
-    baseline: Annotated[list[str] | None, typer.Option(help="libx264-medium, libx265-medium; may be repeated.")] = None,
+    baseline: Annotated[
+        list[str] | None, typer.Option(help="A baseline or its document *.json; may be repeated.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """
@@ -182,7 +188,7 @@ def evidence(
     for item in comparison.evidence:
         saved = item.saved_percent
         table.add_row(
-            item.baseline.value,
+            item.baseline,
             item.metric.value,
             item.status,
             f"{item.payload_bytes:,}",

@@ -1,4 +1,4 @@
-"""The command line's `narrows savings measure | reproduce | forecast`."""
+"""The command line's `narrows savings plan | measure | reproduce | forecast`."""
 
 from __future__ import annotations
 
@@ -18,18 +18,86 @@ app = typer.Typer(help="What is saved at equal quality: measured, measured again
 
 @app.command()
 @reports_errors
-def measure(
-    source: Annotated[Path, typer.Argument(help="The video that was encoded.")],
-    coded: Annotated[Path, typer.Argument(help="What `narrows encode` made of it.")],
-    evidence: Annotated[Path, typer.Option("--out", help="Where to write the evidence.")],
-    baseline: Annotated[list[str] | None, typer.Option(help="libx264-medium, libx265-medium; may be repeated.")] = None,
+def plan(
+    terms: Annotated[Path, typer.Option(help="The contract's terms, or a statement that holds them.")],
+    month: Annotated[str, typer.Option(help="Such as 2026-11.")],
+    others: Annotated[
+        Path | None, typer.Option("--records", help="Folder with the records of other installations, one file each.")
+    ] = None,
+    pairs: Annotated[Path | None, typer.Option(help="CSV with the columns source, coded: names for the table.")] = None,
+    target: Annotated[Path | None, typer.Option("--out", help="Where to write the plan, for `measure --plan`.")] = None,
     as_json: Json = False,
 ) -> None:
     """
-    Measure what the baseline needs at equal quality, into a file that anyone can reproduce. Nothing is recorded.
+    Show which renditions of a month are measured, and which of them still lack evidence.
+
+    It is the very draw that the statement makes, final once the last delivery of the month is recorded. Renditions are
+    pseudonyms; with --pairs those that you have are named by their files.
+
+    Example: narrows savings plan --terms terms.json --month 2026-11 --pairs library.csv --out plan.json
+    """
+    from narrows_metering.period import Period
+
+    from narrows.savings import planning
+
+    agreed, zone = planning.read_terms(terms)
+    try:
+        first = Period.from_text(month)
+        period = Period(year=first.year, month=first.month, time_zone=zone)
+    except ValueError as error:
+        raise UsageError(f"--month: {error}") from error
+    found = planning.make_plan(agreed, period, others=others)
+    names = planning.known_files(planning.read_pairs(pairs)) if pairs else {}
+    document = found.to_dict()
+    if target is not None:
+        _write(target, document)
+    if as_json:
+        show(document, as_json=True)
+        return
+    lacking = sum(one.lacks is not None for one in found.renditions)
+    table = Table("rendition", "drawn", "delivered bytes", "evidence", box=None, title_justify="left")
+    table.title = f"{agreed.contract_id}, {period}: {agreed.method.value.replace('_', ' ')}"
+    for one in found.renditions:
+        name = names[one.rendition].coded.name if one.rendition in names else one.rendition
+        drawn = one.part.value if not one.stratum else f"{one.part.value} from {one.stratum}"
+        table.add_row(name, drawn, f"{one.delivered_bytes:,}", one.lacks or "measured")
+    out.print(table)
+    out.print(f"{len(found.renditions):,} of {found.population:,} renditions, {lacking:,} still lack evidence")
+    out.print(f"seed {found.seed.hex()}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+@reports_errors
+def measure(
+    source: Annotated[Path | None, typer.Argument(help="The video that was encoded.")] = None,
+    coded: Annotated[Path | None, typer.Argument(help="What `narrows encode` made of it.")] = None,
+    target: Annotated[
+        Path | None, typer.Option("--out", help="The evidence; with --plan, a folder for all of it.")
+    ] = None,
+    baseline: Annotated[
+        list[str] | None, typer.Option(help="A baseline or its document *.json; may be repeated.")
+    ] = None,
+    planned: Annotated[Path | None, typer.Option("--plan", help="Measure and record what this plan lacks.")] = None,
+    pairs: Annotated[Path | None, typer.Option(help="With --plan: CSV with the columns source, coded.")] = None,
+    as_json: Json = False,
+) -> None:
+    """
+    Measure what the baseline needs at equal quality, into a file that anyone can reproduce.
+
+    Of one pair nothing is recorded. With --plan, everything that the plan lacks and --pairs has is measured as the
+    contract says and recorded as evidence.
 
     Example: narrows savings measure talk.mp4 talk.mkv --out talk.evidence.json
+
+    Example: narrows savings measure --plan plan.json --pairs library.csv --out evidence/
     """
+    if planned is not None:
+        if pairs is None or source is not None:
+            raise UsageError("--plan takes --pairs, a CSV with the columns source and coded, and no other files")
+        _measure_plan(planned, pairs, target, as_json=as_json)
+        return
+    if source is None or coded is None or target is None:
+        raise UsageError("name the video, the coded file and --out, or a --plan")
     from narrows.media.quality import available_metrics
     from narrows.savings import account, reproduction
 
@@ -38,15 +106,43 @@ def measure(
         document = reproduction.measure(
             source, coded, known, metrics=available_metrics(), on_step=lambda step: status.update(f"{step} …")
         )
-    try:
-        evidence.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
-    except OSError as error:
-        raise UsageError(f"{evidence}: {error}") from error
+    _write(target, document)
     show(
         {f"{e['baseline']}, {e['metric']}": e["baseline_bytes"] or e["status"] for e in document["evidence"]},
         as_json=as_json,
-        title=f"{evidence}: bytes at equal quality",
+        title=f"{target}: bytes at equal quality",
     )
+
+
+def _measure_plan(planned: Path, pairs: Path, folder: Path | None, *, as_json: bool) -> None:
+    from narrows.savings import planning
+
+    document = planning.read_plan(planned)
+    table = Table("coded file", "status", "our bytes", "baseline bytes", box=None)
+    measured = []
+    with err.status("measuring …") as status:
+        for one in planning.measure_plan(
+            document,
+            planning.read_pairs(pairs),
+            evidence_folder=folder,
+            on_step=lambda step: status.update(f"{step} …"),
+        ):
+            measured.append(one)
+            needed = "–" if one.baseline_bytes is None else f"{one.baseline_bytes:,}"
+            table.add_row(one.coded.name, one.status, f"{one.bytes:,}", needed)
+    lacking = sum(one["lacks"] is not None for one in document["renditions"]) - len(measured)
+    if as_json:
+        show({"measured": measured, "lacking": lacking}, as_json=True)
+        return
+    out.print(table)
+    out.print(f"{len(measured)} measured and recorded; {lacking} of the plan have no file among the pairs")
+
+
+def _write(path: Path, document: object) -> None:
+    try:
+        path.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: {error}") from error
 
 
 @app.command()

@@ -16,6 +16,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from narrows_metering.baseline_spec import BaselineSpec
 from narrows_metering.estimator import Estimate, Measured, MeasuredStratum, sampled
 from narrows_metering.importers.delivery_log import read_deliveries
 from narrows_metering.importers.formats import LogFormat
@@ -25,7 +26,7 @@ from narrows_metering.tariff import BYTES_PER_GB, Tariff, Tier
 
 from narrows.errors import UsageError
 from narrows.media.quality import Metric
-from narrows.savings.baseline import Baseline, compare
+from narrows.savings.baseline import compare
 
 DAYS_PER_MONTH = 30
 SAMPLE_COUNT = 40
@@ -122,7 +123,7 @@ def forecast(
     return _forecast(rows, estimate, sum(delivered.values()), days, read.unmatched_bytes, len(names), prices, currency)
 
 
-def measured_by_encoding(*, baseline: Baseline, metric: Metric) -> Measure:
+def measured_by_encoding(*, baseline: BaselineSpec, metric: Metric) -> Measure:
     """Encodes a file with our codec and compares it with *baseline*, in a folder that is removed again."""
     from narrows import files
 

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import av
+from narrows_metering.baseline_spec import BaselineSpec
 
 from narrows.errors import UsageError
 from narrows.media.quality import Metric
-from narrows.savings.baseline import Baseline, Evidence, compare
-from narrows.savings.baseline_spec import spec_of
-from narrows.version import VERSION
+from narrows.savings.baseline import DEFAULT_METRICS, Comparison, compare, evidence_to_dict, tools
+from narrows.savings.ladder import encoder_build
+from narrows.savings.segmentation import SegmentDraw
 
 FORMAT = "narrows-evidence/1"
 EVIDENCE_BYTES_MAX = 2**20
@@ -31,28 +31,38 @@ class Reproduced:
 
     values_compared: int
     difference: str | None
-    same_baselines: bool  # The same settings and builds of the encoders.
     same_tools: bool  # Another build of an encoder may need other bytes: then a difference proves nothing.
 
 
 def measure(
     source: Path,
     coded: Path,
-    baselines: tuple[Baseline, ...],
+    baselines: Sequence[BaselineSpec],
     *,
-    metrics: tuple[Metric, ...] = (Metric.MS_SSIM, Metric.PSNR),
+    metrics: tuple[Metric, ...] = DEFAULT_METRICS,
+    draw: SegmentDraw | None = None,
     on_step: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """The evidence on *coded* as a document of integers and text; nothing is recorded."""
-    comparison = compare(source, coded, baselines=baselines, metrics=metrics, on_step=on_step)
+    comparison = compare(source, coded, baselines=baselines, metrics=metrics, draw=draw, on_step=on_step)
+    return to_document(comparison, source, coded, baselines, draw)
+
+
+def to_document(
+    comparison: Comparison, source: Path, coded: Path, baselines: Sequence[BaselineSpec], draw: SegmentDraw | None
+) -> dict[str, Any]:
+    """What was measured, with all that is needed to measure it again."""
     return {
         "format": FORMAT,
         "source": {"path": str(source), "sha256": _digest(source)},
         "coded": {"path": str(coded), "sha256": _digest(coded)},
         "frames": comparison.frame_count,
-        "tools": {"av": av.__version__, "ffmpeg": av.ffmpeg_version_info, "narrows": VERSION},
-        "baselines": [spec_of(baseline).to_dict() for baseline in baselines],
-        "evidence": [_to_dict(item) for item in comparison.evidence],
+        "tools": tools() | {"encoders": encoder_build()},
+        "baselines": [spec.to_dict() for spec in baselines],
+        "draw": draw
+        and {"period": draw.period, "seed": draw.seed.hex(), "wanted": draw.wanted, "rendition": draw.rendition},
+        "evidence": [evidence_to_dict(item, whole_bytes=comparison.payload_bytes) for item in comparison.evidence],
+        "within_tolerance": {spec.baseline_id: within_tolerance(spec, comparison) for spec in baselines},
     }
 
 
@@ -72,7 +82,8 @@ def reproduce(
     try:
         named = [Path(stated[name]["path"]) for name in ("source", "coded")]
         digests = [stated[name]["sha256"] for name in ("source", "coded")]
-        baselines = tuple(dict.fromkeys(Baseline(item["baseline"]) for item in stated["evidence"]))
+        baselines = [BaselineSpec.from_dict(document) for document in stated["baselines"]]
+        draw = None if stated["draw"] is None else _draw(stated["draw"])
         metrics = tuple(dict.fromkeys(Metric(item["metric"]) for item in stated["evidence"]))
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{path}: not evidence: {error}") from error
@@ -80,26 +91,33 @@ def reproduce(
     for file, digest in zip(files, digests, strict=True):
         if _digest(file) != digest:
             raise UsageError(f"{file} is not the file that was measured: its SHA-256 differs")
-    again = measure(files[0], files[1], baselines, metrics=metrics, on_step=on_step)
+    again = measure(files[0], files[1], baselines, metrics=metrics, draw=draw, on_step=on_step)
     compared, difference = _first_difference(stated["evidence"], again["evidence"])
     return Reproduced(
         values_compared=compared,
         difference=difference,
-        same_baselines=stated.get("baselines") == again["baselines"],
         same_tools=stated.get("tools") == again["tools"],
     )
 
 
-def _to_dict(item: Evidence) -> dict[str, Any]:
-    return {
-        "baseline": item.baseline.value,
-        "metric": item.metric.value,
-        "status": item.status,
-        "bytes": item.payload_bytes,
-        "baseline_bytes": item.baseline_bytes,
-        "score": item.score,
-        "points": [{"bytes": point.payload_bytes, "score": point.score} for point in item.points],
+def within_tolerance(spec: BaselineSpec, comparison: Comparison) -> bool | None:
+    """Whether equal PSNR asks for about as many bytes as equal metric; None where the document has no tolerance."""
+    if spec.psnr_tolerance_percent is None:
+        return None
+    found = {
+        item.metric.value: item.baseline_bytes for item in comparison.evidence if item.baseline == spec.baseline_id
     }
+    metric, psnr = found.get(spec.metric), found.get(Metric.PSNR.value)
+    return bool(metric and psnr) and 100 * abs((metric or 0) - (psnr or 0)) <= spec.psnr_tolerance_percent * (psnr or 0)
+
+
+def _draw(stated: Mapping[str, Any]) -> SegmentDraw:
+    return SegmentDraw(
+        period=str(stated["period"]),
+        seed=bytes.fromhex(stated["seed"]),
+        wanted=int(stated["wanted"]),
+        rendition=str(stated["rendition"]),
+    )
 
 
 def _first_difference(stated: object, again: object, pointer: str = "/evidence") -> tuple[int, str | None]:
