@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ from typing import Any
 
 import numpy as np
 from narrows import files
+from narrows.comparing.curves import Curve, bd_rate
 from narrows.media.quality import MICRO, Metric, QualityMeter
 from narrows.media.video import Source
 from narrows.savings.account import DEFAULT_BASELINES
@@ -31,10 +31,8 @@ from narrows.savings.segmentation import Segment, Selection
 from narrows.settings import Settings
 from narrows_licensing.development import development_license_file
 from narrows_metering.baseline_spec import BaselineSpec, known_baselines
-from scipy.interpolate import PchipInterpolator
 
 ANCHOR_CRFS = (18, 23, 28, 33, 38)
-OVERLAP_MIN = 0.5
 ANCHOR = "libx265-medium"
 Row = dict[str, Any]
 
@@ -69,22 +67,10 @@ def measure_anchor(clip: Path, baseline: BaselineSpec, crf: int) -> Row:
     return {"bytes": rung.payload_bytes, **decibels, "seconds": round(time.monotonic() - started, 1)}
 
 
-def bd_rate(anchor: list[Row], tested: list[Row], metric: str) -> float | None:
+def distance(anchor: list[Row], tested: list[Row], metric: str) -> float | None:
     """BD-rate in per cent, negative where *tested* needs less; None without enough overlap."""
-
-    def curve(rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
-        points = sorted((r[metric], math.log(r["bytes"])) for r in rows if r[metric] is not None)
-        return np.array([q for q, _ in points]), np.array([b for _, b in points])
-
-    (qa, ra), (qt, rt) = curve(anchor), curve(tested)
-    if min(len(qa), len(qt)) < 4 or (np.diff(qa) <= 0).any() or (np.diff(qt) <= 0).any():
-        return None
-    low, high = max(qa[0], qt[0]), min(qa[-1], qt[-1])
-    if high - low < OVERLAP_MIN * min(qa[-1] - qa[0], qt[-1] - qt[0]):
-        return None
-    grid = np.linspace(low, high, 200)
-    difference = float(np.mean(PchipInterpolator(qt, rt)(grid) - PchipInterpolator(qa, ra)(grid)))
-    return 100 * (math.exp(difference) - 1)
+    curves = (Curve.of([(row["bytes"], row[metric]) for row in rows]) for rows in (anchor, tested))
+    return bd_rate(*curves)
 
 
 def table(rows: list[Row]) -> str:
@@ -97,7 +83,7 @@ def table(rows: list[Row]) -> str:
             found = []
             for clip in clips:
                 anchor, tested = ([r for r in rows if r["clip"] == clip and r["codec"] == c] for c in (ANCHOR, codec))
-                found.append(bd_rate(anchor, tested, metric))
+                found.append(distance(anchor, tested, metric))
             usable = [f for f in found if f is not None]
             cells = ["–" if f is None else f"{f:+.1f} %" for f in found]
             mean = f"{np.mean(usable):+.1f} %" if usable else "–"
