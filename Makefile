@@ -7,7 +7,7 @@ MEMBERS := licensing metering sdk server
 TORCH := torch==2.13.0
 VIDEO ?=
 
-.PHONY: help install demo test check format simulate crash load vectors recompute valuation estimator rating \
+.PHONY: help install demo test check format simulate crash load vectors recompute valuation estimator fuzz rating \
 	invoices docs wheels licenses newcomer rd train api reference clean
 
 help: ## List the targets
@@ -50,6 +50,10 @@ load: install ## Records a second beside a naive peer: DURATION=60 seconds on ea
 	@$(BIN)/python -m tests.load.run --duration $(or $(DURATION),60) $(ARGS)
 
 VECTORS := tests/licensing/vectors
+
+fuzz: install ## Hostile files, packets and streams for SECONDS=600 each; findings in fuzz-findings/
+	@for target in container packet decoder; do \
+		OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.run $$target --seconds $(if $(filter command line,$(origin SECONDS)),$(SECONDS),600) || exit 1; done
 
 vectors: install $(VECTORS)/node_modules/jose ## Signed documents checked by joserfc and npm jose, and every byte of each changed
 	@$(BIN)/pytest -q tests/licensing/test_vectors.py

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT = 440, 320
+WIDTH, HEIGHT = 380, 290
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 14, 40
 _MARK = 4.5
 _TICKS_WANTED = 5
@@ -21,7 +21,7 @@ class Line:
     points: tuple[tuple[float, float, str], ...]
 
 
-def chart(title: str, unit: str, lines: Sequence[Line]) -> str:
+def chart(title: str, lines: Sequence[Line]) -> str:
     """The SVG element; `codec-N` classes colour the lines by the order of *lines*."""
     rates = [rate for line in lines for rate, _, _ in line.points]
     qualities = [quality for line in lines for _, quality, _ in line.points]
@@ -46,7 +46,6 @@ def chart(title: str, unit: str, lines: Sequence[Line]) -> str:
         parts.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP}" y2="{HEIGHT - _BOTTOM}"/>')
         parts.append(f'<text x="{at:.1f}" y="{HEIGHT - _BOTTOM + 18}" text-anchor="middle">{_short(tick)}</text>')
     parts.append(f'<text class="axis" x="{WIDTH - _RIGHT}" y="{HEIGHT - 5}" text-anchor="end">kbit/s</text>')
-    parts.append(f'<text class="axis" x="{_LEFT}" y="{HEIGHT - 5}">{escape(unit)}</text>')
     for number, line in enumerate(lines):
         places = [(x(rate), y(quality), said) for rate, quality, said in sorted(line.points)]
         path = " ".join(f"{'L' if i else 'M'}{px:.1f} {py:.1f}" for i, (px, py, _) in enumerate(places))

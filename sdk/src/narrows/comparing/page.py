@@ -94,7 +94,8 @@ def _percent(value: float | None) -> str:
     if value is None:
         return '<td class="soft">–</td>'
     sign, kind = ("−", "less") if value < 0 else ("+", "more")
-    return f'<td class="figure {kind}">{sign}{abs(value):.1f} %</td>'
+    digits = 0 if abs(value) >= 100 else 1  # Nobody needs tenths of a doubling.
+    return f'<td class="figure {kind}">{sign}{abs(value):.{digits}f} %</td>'
 
 
 def _bd_table(comparison: Comparison) -> str:
@@ -126,7 +127,9 @@ def _charts(comparison: Comparison) -> str:
             for codec, label in comparison.labels.items()
         ]
         if all(quality is not None for line in lines for _, quality, _ in line.points):
-            drawn.append(f'<div class="card"><h3>{name}</h3>{chart(name, unit, lines)}</div>')
+            drawn.append(
+                f'<div class="card"><h3>{name} <span class="soft">{unit}</span></h3>{chart(name, lines)}</div>'
+            )
     return "".join(drawn)
 
 

@@ -1,0 +1,1 @@
+"""Hostile bytes, found by coverage: `make fuzz SECONDS=600`."""
