@@ -19,8 +19,8 @@ from narrows_licensing.qr import to_qr_text
 from narrows_licensing.response import Response
 from narrows_licensing.trust import Roots
 from narrows_server.cli import app
-from narrows_server.licenses.models import LicenseProposal
 from narrows_server.office import Office, utc_now
+from narrows_server.proposals.models import Proposal
 from typer.testing import CliRunner, Result
 
 from ..licensing.test_certificate import KEY, REQUEST
@@ -210,7 +210,7 @@ def test_with_two_people_a_license_waits_for_the_second(
     monkeypatch.setenv("LOGNAME", "somebody-else")  # Who is at the terminal is not what the environment says.
     run(commands, "license", "approve", proposal, expect=1)
     with office.database.transaction() as session:
-        session.get_one(LicenseProposal, proposal).proposed_by = "admin:anna"
+        session.get_one(Proposal, proposal).proposer = "admin:anna"
     issued = json.loads(run(commands, "license", "approve", proposal, "--json").stdout)
     assert issued["state"] == "valid"
 

@@ -7,7 +7,6 @@ from html.parser import HTMLParser
 
 import pytest
 from narrows_licensing.verdict import EXPLANATIONS, Reason
-from narrows_server import auth
 from narrows_server.contracts import service as contracts
 from narrows_server.contracts.contract_document import ContractDocument
 from narrows_server.contracts.reading import check_document
@@ -18,7 +17,8 @@ from narrows_server.parties.party import Party
 from narrows_server.statements import service as statements
 from narrows_server.usage import repository
 
-from .builders import NOVEMBER, Browser, Clock, Site, a_license, an_occasion, send, some_contract, some_usage
+from .builders import NOVEMBER, Browser, Site, a_license, an_occasion, send, some_contract, some_usage
+from .people import a_person, at_a_browser
 
 DECEMBER_FIRST = datetime(2026, 12, 1, 6, tzinfo=UTC)
 READ_ONLY_PATHS = (
@@ -31,16 +31,11 @@ READ_ONLY_PATHS = (
 
 
 @pytest.fixture
-def signed_in(browser: Browser, admin_key: str) -> Browser:
-    assert sign_in(browser, admin_key) == 303
-    return browser
+def signed_in(office: Office) -> Browser:
+    return at_a_browser(office, a_person(office)).browser
 
 
-def sign_in(browser: Browser, key: str) -> int:
-    return browser.post("/sign-in", f"key={key}".encode(), Content_Type="application/x-www-form-urlencoded").status_code
-
-
-class TestSigningIn:
+class TestStrangers:
     @pytest.mark.parametrize("path", READ_ONLY_PATHS)
     def test_a_stranger_reads_nothing(self, browser: Browser, path: str) -> None:
         answer = browser.get(path)
@@ -48,50 +43,15 @@ class TestSigningIn:
         assert (answer.status_code, answer.json()["code"]) == (401, "sign_in_required")
         assert answer.headers["www-authenticate"] == "Bearer"
 
-    def test_a_stranger_is_shown_the_sign_in_form_and_nothing_else(self, browser: Browser, site: Site) -> None:
-        page = browser.get("/")
+    def test_a_stranger_is_sent_to_sign_in(self, browser: Browser, site: Site) -> None:
+        answer = browser.get("/")
 
-        assert page.status_code == 200
-        assert 'type="password"' in page.text
-        assert "kanal" not in page.text
+        assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
+        assert "kanal" not in browser.get("/sign-in").text
 
-    def test_the_admin_key_opens_the_console_and_what_it_links_to(self, signed_in: Browser) -> None:
+    def test_who_is_signed_in_opens_the_console_and_what_it_links_to(self, signed_in: Browser) -> None:
         assert "Overview" in signed_in.get("/").text
         assert signed_in.get("/v1/licenses").status_code == 200
-
-    @pytest.mark.parametrize("key", ["", "nwk_wrong", "é", "%00"])
-    def test_a_wrong_key_opens_nothing(self, browser: Browser, key: str) -> None:
-        assert sign_in(browser, key) == 401
-        assert browser.get("/v1/licenses").status_code == 401
-        assert browser.get("/v1/licenses", Authorization="Bearer nwk_wrong").status_code == 401
-
-    def test_the_cookie_is_out_of_reach_of_scripts_and_of_other_sites(self, browser: Browser, admin_key: str) -> None:
-        answer = browser.post("/sign-in", f"key={admin_key}".encode())
-        cookie = answer.headers["set-cookie"].lower()
-
-        assert "httponly" in cookie
-        assert "samesite=strict" in cookie
-
-    def test_signing_out_closes_the_console(self, signed_in: Browser) -> None:
-        signed_in.post("/sign-out")
-
-        assert 'type="password"' in signed_in.get("/").text
-
-    def test_a_session_ends_by_itself(self, signed_in: Browser, clock: Clock) -> None:
-        clock.advance(hours=12)
-
-        assert signed_in.get("/v1/licenses").status_code == 401
-
-    @pytest.mark.parametrize("change", [lambda c: "9" + c, lambda c: c[:-1], lambda c: "", lambda c: "é.é"])
-    def test_a_cookie_that_was_changed_is_worth_nothing(self, office: Office, change: object) -> None:
-        cookie = auth.session_cookie(office.keyring.console_secret, at=office.clock())
-        assert auth.is_session(office.keyring.console_secret, cookie, at=office.clock())
-        assert callable(change)
-
-        assert not auth.is_session(office.keyring.console_secret, change(cookie), at=office.clock())
-
-    def test_a_form_that_is_too_large_is_not_read(self, browser: Browser) -> None:
-        assert browser.post("/sign-in", b"key=" + bytes(10_000)).status_code == 422
 
 
 class TestOverview:

@@ -8,16 +8,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from fastapi.routing import APIRoute
 from narrows_metering.terms import Period
+from narrows_server import app
 from narrows_server.access.roles import PEOPLE_ONLY, Action, Role, permitted
 from narrows_server.app import create_app
 from narrows_server.description import Endpoint
 from narrows_server.invoices import repository as invoices
 from narrows_server.office import Office
+from narrows_server.people.models import Person
+from narrows_server.people.service import find_by_email
 from narrows_server.statements import service as statements
 
 from .api import Program, a_key, a_program, every_endpoint
 from .builders import Browser, Clock, a_contract, a_license, a_site, an_occasion, send, some_usage
+from .people import FORM, Seat, a_person, at_a_browser
 
 # Each proves itself by a signature or a license in its body, or is for everybody who has a receipt.
 OPEN = {
@@ -48,17 +53,61 @@ def test_what_changes_something_is_never_a_get_and_the_other_way_round() -> None
             assert str(endpoint.action).endswith(":read"), name_of(endpoint)
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=name_of)
-def test_each_role_gets_what_the_table_says(office: Office, endpoint: Endpoint) -> None:
+PAGES = [
+    (method, route.path)
+    for part in app.PAGES
+    for route in part.router.routes
+    if isinstance(route, APIRoute)
+    for method in sorted(route.methods or ())
+]
+# Whoever has no session sees these: they are how one gets one.
+FOR_STRANGERS = {"/sign-in", "/sign-in/sso", "/sign-in/sso/callback", "/invitation"}
+
+
+def test_every_endpoint_answers_each_person_and_each_program_as_the_table_says(office: Office) -> None:
+    """One test for all: making the people is most of the work."""
     a_contract(office)
-    path = filled(endpoint.path, "no-such-thing")
-    assert endpoint.action is not None
-    assert Browser(create_app(office)).ask(endpoint.method, path, b"{}", {}).status_code == 401
+    stranger = Browser(create_app(office))
+    for endpoint in ENDPOINTS:
+        path = filled(endpoint.path, "no-such-thing")
+        assert stranger.ask(endpoint.method, path, b"{}", {}).status_code == 401, path
     for role in Role:
         customer_id = "kanal" if role is Role.CUSTOMER else None
-        answer = a_program(office, role, customer_id=customer_id).send(endpoint.method, path, {})
-        may = endpoint.action in permitted(role) - PEOPLE_ONLY
-        assert (answer.status_code == 403) is not may, (role, answer.text)
+        program = a_program(office, role, customer_id=customer_id)
+        for endpoint in ENDPOINTS:
+            assert endpoint.action is not None
+            path = filled(endpoint.path, "no-such-thing")
+            answer = program.send(endpoint.method, path, {})
+            may = endpoint.action in permitted(role) - PEOPLE_ONLY
+            assert (answer.status_code == 403) is not may, (role, path, answer.text)
+
+            seat = at_a_browser(office, a_person_of(office, role, customer_id))
+            answer = seat.send(office, endpoint.method, path)
+            assert (answer.status_code == 403) is not (endpoint.action in permitted(role)), (role, path, answer.text)
+
+
+def test_every_page_sends_strangers_away_and_shows_itself_to_whom_it_is_for(office: Office) -> None:
+    a_contract(office)
+    stranger = Seat(create_app(office))
+    for method, path in PAGES:
+        answer = stranger.browser.ask(method, path, b"", {"Content-Type": FORM})
+        if method == "POST":
+            assert answer.status_code in {303, 403}, path  # Without the token of a form that was shown.
+        elif path not in FOR_STRANGERS:
+            assert (answer.status_code, answer.headers["location"].partition("?")[0]) == (303, "/sign-in"), path
+    for role in Role:
+        seat = at_a_browser(office, a_person_of(office, role, "kanal" if role is Role.CUSTOMER else None))
+        assert seat.get("/account").status_code == 200
+        front = seat.get("/")
+        assert (front.status_code == 403) is (Action.CUSTOMERS_READ not in permitted(role)), role
+        assert "Testfox" not in front.text
+
+
+def a_person_of(office: Office, role: Role, customer_id: str | None) -> Person:
+    """The person with this role, made when first asked for."""
+    with office.database.snapshot() as session:
+        person = find_by_email(session, f"{role.value}@narrows.test")
+    return person or a_person(office, role, customer_id=customer_id)
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=name_of)
@@ -111,12 +160,13 @@ def test_every_foreign_id_is_not_found_and_the_owner_finds_it(books: Books) -> N
     stranger = a_program(books.office, Role.CUSTOMER, customer_id="other")
     vendor = a_program(books.office, Role.OWNER)
     for endpoint in BY_ID:
+        if endpoint.action not in permitted(Role.CUSTOMER):
+            path = filled(endpoint.path, "no-such-thing")
+            assert stranger.send(endpoint.method, path, {}).status_code == 403, path
+            continue
         path = endpoint.path.format_map(books.ids)  # A KeyError here: put the new thing into the books above.
         foreign = stranger.send(endpoint.method, path)
         unknown = stranger.send(endpoint.method, filled(endpoint.path, "no-such-thing"))
-        if endpoint.action not in permitted(Role.CUSTOMER):
-            assert foreign.status_code == unknown.status_code == 403, path
-            continue
         assert foreign.status_code == unknown.status_code == 404, (path, foreign.text)
         assert foreign.json()["detail"].replace(path.split("/")[3], "no-such-thing") == unknown.json()["detail"]
         assert customer.send(endpoint.method, path).status_code == 200, path

@@ -18,6 +18,7 @@ from narrows_server.errors import ApprovalMissing, Invalid, NotFound
 from narrows_server.licenses import proposals, repository, service
 from narrows_server.licenses.drafts import Draft, LicenseOrder, draft_new, draft_renewal, draft_transfer
 from narrows_server.office import Office
+from narrows_server.proposals.service import list_undecided
 
 from .builders import Clock, a_contract, a_license, an_occasion
 from .test_licenses import file_of
@@ -54,7 +55,7 @@ class TestTwoPeople:
         proposal_id = self.propose(office)
         with office.database.snapshot() as session:
             assert repository.list_licenses(session) == []
-            assert [waiting.id for waiting in repository.list_proposals(session)] == [proposal_id]
+            assert [waiting.id for waiting in list_undecided(session)] == [proposal_id]
         clock.advance(days=2)
         license_id = self.approve(office, proposal_id, by=BERT)
 
@@ -63,7 +64,7 @@ class TestTwoPeople:
         with office.database.snapshot() as session:
             trail = {(row.action, row.actor) for row in audit.trail(session)}
             assert {("license.proposed", ANNA), ("license.issued", BERT), ("license.approved", BERT)} <= trail
-            assert repository.list_proposals(session) == []
+            assert list_undecided(session) == []
 
     def test_nobody_approves_what_they_proposed_themselves(self, office: Office) -> None:
         a_contract(office)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 from sqlalchemy import text
@@ -14,7 +15,9 @@ from sqlalchemy import text
 from narrows_server import __version__, audit, audit_endpoints, problems
 from narrows_server.access import endpoints as access
 from narrows_server.background import Repeating
-from narrows_server.console import pages
+from narrows_server.console import account_pages, pages, sign_in_pages
+from narrows_server.console.gate import SeeOther
+from narrows_server.console.rendering import notice, redirect
 from narrows_server.database import Database
 from narrows_server.description import describe
 from narrows_server.invoices import endpoints as invoices
@@ -22,6 +25,9 @@ from narrows_server.leases import endpoints as leases
 from narrows_server.licenses import endpoints as licenses
 from narrows_server.limits import BodyLimits, RateLimits, Rates
 from narrows_server.office import Office
+from narrows_server.people import endpoints as people
+from narrows_server.people.sso import SingleSignOn
+from narrows_server.proposals import endpoints as proposals
 from narrows_server.statements import endpoints as statements
 from narrows_server.transparency import endpoints as transparency
 from narrows_server.transparency.service import Merger
@@ -29,9 +35,10 @@ from narrows_server.usage import endpoints as usage
 from narrows_server.web import OfficeOf
 
 AUDIT_LINK_SECONDS = 2.0
-PARTS = (usage, transparency, licenses, leases, statements, invoices, access, audit_endpoints)
+PARTS = (usage, transparency, licenses, leases, statements, invoices, proposals, people, access, audit_endpoints)
+PAGES = (pages, sign_in_pages, account_pages)
 # Their endpoints read the body themselves, and no further than a report, a request or a token may be long.
-READ_BY_THEMSELVES = frozenset({"/v1/reports", "/v1/leases", "/v1/leases/give-back", "/v1/license-log", "/sign-in"})
+READ_BY_THEMSELVES = frozenset({"/v1/reports", "/v1/leases", "/v1/leases/give-back", "/v1/license-log"})
 
 
 class Health(BaseModel):
@@ -41,11 +48,12 @@ class Health(BaseModel):
     version: str
 
 
-def create_app(office: Office, *, rates: Rates | None = None) -> FastAPI:
+def create_app(office: Office, *, rates: Rates | None = None, single_sign_on: SingleSignOn | None = None) -> FastAPI:
     """
     The application that answers for *office*; who opened the office closes it.
 
-    Without *rates* nobody is limited: who serves the world says how often it may ask.
+    Without *rates* nobody is limited: who serves the world says how often it may ask. *single_sign_on* takes the place
+    of what the settings say.
     """
     # The interactive pages of the framework load scripts from a public network; the description itself stays.
     app = FastAPI(
@@ -57,10 +65,13 @@ def create_app(office: Office, *, rates: Rates | None = None) -> FastAPI:
         lifespan=_working,
     )
     app.state.office = office
-    problems.install(app)
+    app.state.single_sign_on = _single_sign_on(office) if single_sign_on is None else single_sign_on
+    problems.install(app, notice=notice)
+    app.add_exception_handler(SeeOther, _see_other)
     for part in PARTS:
         app.include_router(part.router)
-    app.include_router(pages.router, include_in_schema=False)
+    for part in PAGES:
+        app.include_router(part.router, include_in_schema=False)
     app.mount("/static", StaticFiles(packages=[("narrows_server.console", "static")]), name="static")
     app.get("/health", summary="Whether the server and its database answer", tags=["operation"])(_health)
     describe(app, [part.router for part in PARTS])
@@ -87,6 +98,16 @@ async def _working(app: FastAPI) -> AsyncIterator[None]:
     finally:
         for job in jobs:
             await run_in_threadpool(job.stop)
+
+
+def _single_sign_on(office: Office) -> SingleSignOn | None:
+    settings = office.settings.single_sign_on() if office is not None else None
+    return None if settings is None else SingleSignOn(settings)
+
+
+def _see_other(request: Request, error: Exception) -> Response:
+    assert isinstance(error, SeeOther)
+    return redirect(error.path)
 
 
 def _health(office: OfficeOf) -> Health:

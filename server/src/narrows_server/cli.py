@@ -22,6 +22,7 @@ from narrows_server.licenses.commands import licenses, revocations
 from narrows_server.office import Office, initialise
 from narrows_server.parties.commands import billing, entities
 from narrows_server.parties.party import Seller
+from narrows_server.people.commands import people
 from narrows_server.rotation import adopt_roots
 from narrows_server.statements.commands import months, statements
 from narrows_server.terminal import AsJson, Home, group, office_of, quoted, say, settings_of, show_json
@@ -42,6 +43,7 @@ for name, part in (
     ("keys", keys),
     ("api-key", api_key_commands),
     ("audit", audit_commands),
+    ("person", people),
     ("usage", usage),
     ("month", months),
     ("statement", statements),

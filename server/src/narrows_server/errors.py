@@ -11,6 +11,9 @@ Every way in which this server says no.
     ├── ApprovalMissing            one person may not do this alone
     ├── SignInRequired             no API key and no session, or one that opens nothing
     ├── NotPermitted               known, but may not do this
+    ├── SignInRefused              single sign-on went wrong; begin again
+    ├── InvitationEnded            a link that was used before or is too old
+    ├── FormRefused                a form that does not come from a page of ours
     ├── CursorInvalid              a cursor of another list, or of none
     ├── IdempotencyKeyReused       the same idempotency key with another request
     ├── BodyTooLarge               a body of more bytes than the endpoint takes
@@ -95,6 +98,24 @@ class NotPermitted(ServerError):
     """We know who asks, and they may not do this. The detail names the permission that it takes."""
 
     code, status, title = "not_permitted", 403, "This is not permitted"
+
+
+class SignInRefused(ServerError):
+    """The answer of the single sign-on is not believed, or not for an account that exists here."""
+
+    code, status, title = "sign_in_refused", 403, "Single sign-on did not work"
+
+
+class InvitationEnded(ServerError):
+    """The link was used before or is too old."""
+
+    code, status, title = "invitation_ended", 410, "This link does not work any more"
+
+
+class FormRefused(ServerError):
+    """A form, or a change by a session, that does not prove that it comes from a page of ours."""
+
+    code, status, title = "form_refused", 403, "This form cannot be taken"
 
 
 class CursorInvalid(ServerError):

@@ -12,18 +12,16 @@ which only a hash is kept: the database alone does not give it away.
 from __future__ import annotations
 
 import hashlib
-from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography.fernet import Fernet
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy import Integer, String, Text, delete
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from narrows_server.database import Base, UtcDateTime
 from narrows_server.errors import IdempotencyKeyReused
+from narrows_server.sealing import box
 
 HEADER = "Idempotency-Key"
 REPLAYED_HEADER = "Idempotency-Replayed"
@@ -59,10 +57,7 @@ class Asked:
 
     def seal(self) -> Fernet:
         """Seals and opens the answer."""
-        derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"narrows-idempotency/1").derive(
-            self.secret + f"\n{self.actor}\n{self.key}".encode()
-        )
-        return Fernet(urlsafe_b64encode(derived))
+        return box(self.secret, "idempotency", with_key=f"{self.actor}\n{self.key}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import http
 import secrets
 from collections.abc import Mapping
+from typing import Protocol
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -86,15 +87,41 @@ def problem(
     return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
-def error_response(request: Request, error: ServerError, *, headers: Mapping[str, str] | None = None) -> JSONResponse:
+def answer(
+    request: Request,
+    *,
+    status: int,
+    code: str,
+    title: str,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """A problem document, or a page for whoever looks at pages."""
+    notice = getattr(request.app.state, "notice", None)
+    is_page = not request.url.path.startswith("/v1") and "text/html" in request.headers.get("accept", "")
+    if notice is None or not is_page:
+        return problem(request, status=status, code=code, title=title, detail=detail, headers=headers)
+    response: Response = notice(request, status=status, title=title, detail=detail)
+    response.headers.update(headers or {})
+    return response
+
+
+def error_response(request: Request, error: ServerError, *, headers: Mapping[str, str] | None = None) -> Response:
     """*error* as the answer to *request*."""
-    return problem(
+    return answer(
         request, status=error.status, code=error.code, title=error.title, detail=error.detail, headers=headers
     )
 
 
-def install(app: FastAPI) -> None:
-    """Make *app* answer every error with a problem document."""
+class Notice(Protocol):
+    """Draws the page that says why there is no other."""
+
+    def __call__(self, request: Request, *, status: int, title: str, detail: str) -> Response: ...
+
+
+def install(app: FastAPI, *, notice: Notice | None = None) -> None:
+    """Make *app* answer every error with a problem document, and with a *notice* where people look at pages."""
+    app.state.notice = notice
     app.add_exception_handler(ServerError, _server_error)
     app.add_exception_handler(RequestValidationError, _request_invalid)
     app.add_exception_handler(HTTPException, _http_exception)
@@ -114,7 +141,7 @@ def _request_invalid(request: Request, error: Exception) -> Response:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     detail = f"{where}: {first['msg']}"
-    return problem(request, status=422, code="invalid", title="The request is not as it must be", detail=detail)
+    return answer(request, status=422, code="invalid", title="The request is not as it must be", detail=detail)
 
 
 def _http_exception(request: Request, error: Exception) -> Response:
@@ -122,11 +149,11 @@ def _http_exception(request: Request, error: Exception) -> Response:
     phrase = http.HTTPStatus(error.status_code).phrase
     code = phrase.lower().replace(" ", "_")
     detail = str(error.detail)
-    return problem(request, status=error.status_code, code=code, title=phrase, detail=detail, headers=error.headers)
+    return answer(request, status=error.status_code, code=code, title=phrase, detail=detail, headers=error.headers)
 
 
 def _database_busy(request: Request, error: Exception) -> Response:
-    return problem(
+    return answer(
         request,
         status=503,
         code="busy",
@@ -137,11 +164,11 @@ def _database_busy(request: Request, error: Exception) -> Response:
 
 def _not_storable(request: Request, error: Exception) -> Response:
     detail = "a value has characters or a size that the database cannot hold"
-    return problem(request, status=422, code="invalid", title=Invalid.title, detail=detail)
+    return answer(request, status=422, code="invalid", title=Invalid.title, detail=detail)
 
 
 def _unexpected(request: Request, error: Exception) -> Response:
-    return problem(
+    return answer(
         request,
         status=500,
         code="internal",

@@ -24,6 +24,8 @@ from narrows_server.leases import models as leases
 from narrows_server.licenses import models as licenses
 from narrows_server.parties import models as parties
 from narrows_server.payments import models as payments
+from narrows_server.people import models as people
+from narrows_server.proposals import models as proposals
 from narrows_server.statements import models as statements
 from narrows_server.transparency import models as transparency
 from narrows_server.usage import models as usage
@@ -40,6 +42,8 @@ MODULES_WITH_TABLES = (
     leases,
     licenses,
     parties,
+    people,
+    proposals,
     payments,
     statements,
     transparency,

@@ -11,13 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from narrows_server.errors import HomeMissing
+from narrows_server.errors import HomeMissing, Invalid
+from narrows_server.people.sso_settings import SsoSettings
 
 HOME_VARIABLE = "NARROWS_SERVER_HOME"
 DATABASE_VARIABLE = "NARROWS_SERVER_DATABASE_URL"
 TWO_PERSON_VARIABLE = "NARROWS_SERVER_TWO_PERSON"
 PASSPHRASE_VARIABLE = "NARROWS_SERVER_PASSPHRASE_FILE"  # noqa: S105 - the name of a variable
 PUBLIC_URL_VARIABLE = "NARROWS_SERVER_PUBLIC_URL"
+OIDC_ISSUER_VARIABLE = "NARROWS_SERVER_OIDC_ISSUER"
+OIDC_CLIENT_VARIABLE = "NARROWS_SERVER_OIDC_CLIENT_ID"
+OIDC_SECRET_VARIABLE = "NARROWS_SERVER_OIDC_CLIENT_SECRET_FILE"  # noqa: S105 - the name of a variable
+DEVELOPMENT_VARIABLE = "NARROWS_SERVER_DEVELOPMENT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +34,10 @@ class Settings:
     public_url: str | None = None  # Without a trailing slash; written into licenses as the place to report to.
     is_two_person: bool = False  # A license that one person asks for is issued when another approves it.
     passphrase_path: Path | None = None  # The file with the passphrase of encrypted keys.
+    oidc_issuer: str | None = None  # The issuer of the single sign-on; takes a public_url to come back to.
+    oidc_client_id: str | None = None
+    oidc_secret_path: Path | None = None
+    is_development: bool = False  # Webhooks may go to this machine and without TLS. Never for the world.
 
     @classmethod
     def read(cls, environ: Mapping[str, str], *, home: Path | None = None) -> Settings:
@@ -49,6 +58,29 @@ class Settings:
             public_url=public_url or None,
             is_two_person=environ.get(TWO_PERSON_VARIABLE, "") not in ("", "0"),
             passphrase_path=Path(passphrase) if passphrase else None,
+            oidc_issuer=environ.get(OIDC_ISSUER_VARIABLE) or None,
+            oidc_client_id=environ.get(OIDC_CLIENT_VARIABLE) or None,
+            oidc_secret_path=Path(secret) if (secret := environ.get(OIDC_SECRET_VARIABLE)) else None,
+            is_development=environ.get(DEVELOPMENT_VARIABLE, "") not in ("", "0"),
+        )
+
+    def single_sign_on(self) -> SsoSettings | None:
+        """
+        Who vouches for people, if anybody does.
+
+        Raises `Invalid` if only half of it is set.
+        """
+        if self.oidc_issuer is None:
+            return None
+        if self.oidc_client_id is None or self.oidc_secret_path is None or self.public_url is None:
+            raise Invalid(
+                f"{OIDC_ISSUER_VARIABLE} takes {OIDC_CLIENT_VARIABLE}, {OIDC_SECRET_VARIABLE} and {PUBLIC_URL_VARIABLE}"
+            )
+        return SsoSettings(
+            issuer=self.oidc_issuer,
+            client_id=self.oidc_client_id,
+            client_secret=self.oidc_secret_path.read_text().strip(),
+            redirect_uri=f"{self.public_url}/sign-in/sso/callback",
         )
 
     @property

@@ -19,15 +19,19 @@ from pydantic import BaseModel
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from narrows_server import auth, idempotency
+from narrows_server import idempotency
 from narrows_server.access import api_keys
 from narrows_server.access.caller import Caller
-from narrows_server.access.roles import PERMISSIONS, Action, Role
+from narrows_server.access.roles import Action
 from narrows_server.audit import Occasion
-from narrows_server.errors import NotPermitted, ReportTooLarge, ServerError, SignInRequired
+from narrows_server.errors import FormRefused, ReportTooLarge, ServerError, SignInRequired
 from narrows_server.idempotency import Answer, Asked
 from narrows_server.office import Office
 from narrows_server.paging import Paging, paging
+from narrows_server.people import sessions
+from narrows_server.people.visitor import find_visitor
+
+FORM_TOKEN_HEADER = "X-CSRF-Token"  # noqa: S105 - the name of a header
 
 PagingOf = Annotated[Paging, Depends(paging)]
 
@@ -39,12 +43,6 @@ def _office(request: Request) -> Office:
 
 
 OfficeOf = Annotated[Office, Depends(_office)]
-
-
-def is_signed_in(request: Request, office: Office) -> bool:
-    """Whether the request carries the console's cookie, still valid."""
-    cookie = request.cookies.get(auth.COOKIE, "")
-    return auth.is_session(office.keyring.console_secret, cookie, at=office.clock())
 
 
 async def _request_hash(request: Request) -> str:
@@ -88,8 +86,10 @@ class ChangePermit(Permit):
     ) -> Change:
         caller = super().__call__(request, office)
         if "Authorization" not in request.headers:
-            # A browser sends its cookie whether its owner means it or not.
-            raise NotPermitted("a session of the console changes nothing here; send an API key")
+            # A browser sends its cookie whether its owner means it or not; this header only a page of ours can send.
+            cookie, token = request.cookies.get(sessions.COOKIE, ""), request.headers.get(FORM_TOKEN_HEADER, "")
+            if not sessions.is_form_token(office.keyring.console_secret, cookie, token):
+                raise FormRefused(f"with a session, a change takes the header {FORM_TOKEN_HEADER}; or send an API key")
         return Change(office=office, caller=caller, key=idempotency_key, request_hash=request_hash)
 
 
@@ -143,9 +143,8 @@ def find_caller(request: Request, office: Office) -> Caller | None:
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return _key_caller(office, key.strip())
-    if is_signed_in(request, office):
-        return Caller(actor="console", human="console", actions=PERMISSIONS[Role.AUDITOR])
-    return None
+    visitor = find_visitor(request, office)
+    return visitor.caller if visitor is not None and visitor.is_complete else None
 
 
 def allowed(action: Action) -> Any:

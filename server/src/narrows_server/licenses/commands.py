@@ -17,6 +17,7 @@ from narrows_server.licenses.drafts import Draft, LicenseOrder, draft_new, draft
 from narrows_server.licenses.models import IssuedLicense
 from narrows_server.licenses.schemas import LicenseOut
 from narrows_server.office import Office
+from narrows_server.proposals.service import list_undecided
 from narrows_server.terminal import AsJson, Home, group, office_of, quoted, say, show_json, show_table, write_file
 
 licenses = group("The licenses that customers put beside their apps.")
@@ -161,9 +162,9 @@ def list_proposals(home: Home = None, as_json: AsJson = False) -> None:
                 "customer_id": proposal.customer_id,
                 "proposed_by": proposal.proposed_by,
                 "proposed_at": proposal.proposed_at,
-                "claims": Draft.from_json(proposal.draft).license.claims(),
+                "claims": Draft.from_json(proposal.document).license.claims(),
             }
-            for proposal in repository.list_proposals(session)
+            for proposal in list_undecided(session, kind=proposals.KIND)
         ]
     if as_json:
         show_json(rows)

@@ -1,4 +1,4 @@
-"""Tables of licenses, certificates, proposals of licenses, and revocation lists."""
+"""Tables of licenses, certificates and revocation lists."""
 
 from __future__ import annotations
 
@@ -73,18 +73,3 @@ class IssuedCertificate(Base):
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     status_index: Mapped[int] = mapped_column(Integer, index=True, unique=True)
     token: Mapped[str] = mapped_column(Text)
-
-
-class LicenseProposal(Base):
-    """A license that one person has asked for and another has yet to approve, or has."""
-
-    __tablename__ = "license_proposal"
-
-    id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    customer_id: Mapped[str] = mapped_column(ForeignKey("customer.id"))
-    draft: Mapped[str] = mapped_column(Text)  # JSON: the claims to be signed, and what they replace.
-    proposed_by: Mapped[str] = mapped_column(String(200))
-    proposed_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    approved_by: Mapped[str | None] = mapped_column(String(200))
-    approved_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    license_id: Mapped[str | None] = mapped_column(String(64))  # Once it is issued.

@@ -10,53 +10,44 @@ from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
-from narrows_server import audit
 from narrows_server.audit import Occasion
-from narrows_server.errors import ApprovalMissing, Invalid, NotFound
-from narrows_server.identity import new_id
+from narrows_server.errors import Invalid
 from narrows_server.keyring import Keyring
-from narrows_server.licenses import repository
 from narrows_server.licenses.drafts import Draft
-from narrows_server.licenses.models import IssuedLicense, LicenseProposal
-from narrows_server.licenses.service import issue_draft
+from narrows_server.licenses.models import IssuedLicense
+from narrows_server.licenses.service import issue_draft, require_license
+from narrows_server.proposals import service as proposals
+from narrows_server.proposals.models import Proposal
+
+KIND = "license"
 
 
-def propose(session: Session, draft: Draft, *, occasion: Occasion) -> LicenseProposal:
+def propose(session: Session, draft: Draft, *, occasion: Occasion) -> Proposal:
     """Keep a draft until somebody else approves it."""
-    proposal = LicenseProposal(
-        id=new_id("prp"),
-        customer_id=draft.license.customer_id,
-        draft=draft.to_json(),
-        proposed_by=occasion.actor,
-        proposed_at=occasion.at,
-        approved_by=None,
-        approved_at=None,
-        license_id=None,
-    )
-    session.add(proposal)
-    audit.write(session, occasion, "license.proposed", proposal.id, customer=proposal.customer_id)
-    return proposal
+    customer_id = draft.license.customer_id
+    return proposals.propose(session, KIND, draft.to_json(), customer_id=customer_id, occasion=occasion)
 
 
 def approve(session: Session, proposal_id: str, *, keyring: Keyring, occasion: Occasion) -> IssuedLicense:
     """
     Issue what was proposed.
 
-    Raises `ApprovalMissing` for the person who proposed it, `Invalid` if it was approved already or has ended since.
+    Raises `ApprovalMissing` for the person who proposed it, `Invalid` if it was decided already, has ended since or is
+    not about a license.
     """
-    proposal = repository.get_proposal(session, proposal_id)
-    if proposal is None:
-        raise NotFound(f"there is no proposal {proposal_id}")
-    if proposal.license_id is not None:
-        raise Invalid(f"proposal {proposal_id} was approved already, as license {proposal.license_id}")
-    if proposal.proposed_by == occasion.actor:
-        raise ApprovalMissing(f"{occasion.actor} proposed this license; another person has to approve it")
-    draft = Draft.from_json(proposal.draft)
+    if proposals.require_proposal(session, proposal_id).kind != KIND:
+        raise Invalid(f"proposal {proposal_id} is not about a new license")
+    proposal = proposals.approve(session, proposal_id, perform, keyring=keyring, occasion=occasion)
+    return require_license(session, str(proposal.outcome))
+
+
+def perform(session: Session, proposal: Proposal, keyring: Keyring, occasion: Occasion) -> str:
+    """Sign what was proposed; returns the id of the license."""
+    draft = Draft.from_json(proposal.document)
     issued_at = occasion.at.replace(microsecond=0)
     if draft.license.expires_at <= issued_at:
-        raise Invalid(f"the license of proposal {proposal_id} would have ended on {draft.license.expires_at:%Y-%m-%d}")
+        raise Invalid(f"the license of proposal {proposal.id} would have ended on {draft.license.expires_at:%Y-%m-%d}")
     license = replace(draft.license, issued_at=issued_at, not_before=issued_at)
     issued = issue_draft(session, replace(draft, license=license), keyring=keyring, occasion=occasion)
-    proposal.approved_by, proposal.approved_at, proposal.license_id = occasion.actor, occasion.at, issued.id
-    audit.write(session, occasion, "license.approved", proposal.id, license=issued.id, proposed_by=proposal.proposed_by)
-    return issued
+    session.flush()
+    return issued.id

@@ -8,7 +8,6 @@ from sqlalchemy.orm import Session
 from narrows_server.licenses.models import (
     IssuedCertificate,
     IssuedLicense,
-    LicenseProposal,
     PublishedRevocations,
     StatusNumber,
 )
@@ -66,16 +65,6 @@ def revoked_numbers(session: Session) -> list[int]:
 def suspended_numbers(session: Session) -> list[int]:
     query = select(IssuedLicense.status_index).where(IssuedLicense.suspended_at.is_not(None))
     return list(session.scalars(query.order_by(IssuedLicense.status_index)))
-
-
-def get_proposal(session: Session, proposal_id: str) -> LicenseProposal | None:
-    return session.get(LicenseProposal, proposal_id, with_for_update=True)
-
-
-def list_proposals(session: Session) -> list[LicenseProposal]:
-    """Proposals that nobody has approved yet, oldest first."""
-    query = select(LicenseProposal).where(LicenseProposal.license_id.is_(None))
-    return list(session.scalars(query.order_by(LicenseProposal.proposed_at, LicenseProposal.id)))
 
 
 def get_latest_revocations(session: Session) -> PublishedRevocations | None:
