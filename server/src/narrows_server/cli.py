@@ -20,6 +20,7 @@ from narrows_server.invoices.commands import invoices
 from narrows_server.key_commands import keys
 from narrows_server.licenses.commands import licenses, revocations
 from narrows_server.office import Office, initialise
+from narrows_server.operation import commands as operation
 from narrows_server.parties.commands import billing, entities
 from narrows_server.parties.party import Seller
 from narrows_server.people.commands import people
@@ -50,6 +51,8 @@ for name, part in (
     ("invoice", invoices),
 ):
     app.add_typer(part, name=name)
+
+operation.register(app)
 
 
 @app.command()

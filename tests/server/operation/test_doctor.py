@@ -1,0 +1,134 @@
+"""The doctor: what is wrong is found and said, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from narrows_server.cli import app
+from narrows_server.office import Office
+from narrows_server.operation.doctor import Finding, Outcome, examine
+from narrows_server.settings import Settings
+from sqlalchemy import text
+from typer.testing import CliRunner
+
+from ..builders import NOW, Site, some_usage
+from ..test_rebuild import report
+
+
+def findings(settings: Settings, *, days: int = 0) -> dict[str, Finding]:
+    return {finding.check: finding for finding in examine(settings, at=NOW + timedelta(days=days))}
+
+
+def settings_with(home: Path, url: str | None = "https://narrows.example") -> Settings:
+    return Settings.read({"NARROWS_SERVER_PUBLIC_URL": url or ""}, home=home)
+
+
+def test_a_server_as_init_leaves_it_works_and_is_told_to_move_its_root_keys(home: Path) -> None:
+    found = findings(settings_with(home))
+
+    assert {name: f.outcome for name, f in found.items() if f.outcome is not Outcome.GOOD and name != "disk"} == {
+        "root keys": Outcome.NOTICE
+    }
+
+
+@pytest.mark.parametrize(
+    ("harm", "check", "says"),
+    [
+        (lambda home: (home / "keys" / "receipt.pem").unlink(), "keys", "receipt.pem is missing"),
+        (lambda home: (home / "keys" / "license.pem").write_text("?"), "keys", "license.pem"),
+        (lambda home: (home / "trust-bundle.json").unlink(), "keys", "trust-bundle.json is missing"),
+        (lambda home: (home / "keys" / "lease.pem").chmod(0o644), "state folder", "lease.pem"),
+        (lambda home: (home / "narrows.sqlite").write_bytes(b""), "database", "revision None"),
+        (lambda home: (home / "narrows.sqlite").write_bytes(b"no database" * 99), "database", "not a database"),
+    ],
+    ids=["key missing", "key damaged", "bundle missing", "key readable", "database empty", "database damaged"],
+)
+def test_harm_is_named(home: Path, harm: Callable[[Path], object], check: str, says: str) -> None:
+    for name in ("narrows.sqlite-wal", "narrows.sqlite-shm"):
+        (home / name).unlink(missing_ok=True)
+    harm(home)
+
+    found = findings(settings_with(home))[check]
+
+    assert found.outcome is Outcome.BAD
+    assert says in found.detail
+    assert found.todo
+
+
+@pytest.mark.parametrize(
+    ("days", "outcome"), [(0, Outcome.GOOD), (5 * 365 - 80, Outcome.NOTICE), (5 * 365 + 1, Outcome.BAD)]
+)
+def test_a_trust_bundle_that_ends_is_announced(home: Path, days: int, outcome: Outcome) -> None:
+    assert findings(settings_with(home), days=days)["trust bundle"].outcome is outcome
+
+
+def test_a_row_that_was_changed_in_the_audit_trail_is_found(home: Path, office: Office, site: Site) -> None:
+    with office.database.engine.begin() as connection:
+        for (trigger,) in connection.execute(
+            text("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit'")
+        ).all():
+            connection.execute(text(f"DROP TRIGGER {trigger}"))
+        connection.execute(text("UPDATE audit SET actor = 'nobody' WHERE id = 1"))
+
+    found = findings(settings_with(home))["audit trail"]
+
+    assert (found.outcome, "row 1" in found.detail) == (Outcome.BAD, True)
+
+
+def test_reports_without_a_place_in_the_log_are_counted(home: Path, office: Office, site: Site) -> None:
+    site.record(*some_usage())
+    report(site, office)
+
+    assert findings(settings_with(home))["transparency log"].outcome is Outcome.NOTICE
+
+
+def test_a_clock_behind_what_was_done_is_found(home: Path, office: Office, site: Site) -> None:
+    assert findings(settings_with(home), days=-2)["clock"].outcome is Outcome.BAD
+
+
+@pytest.mark.parametrize(
+    ("url", "outcome"),
+    [
+        (None, Outcome.NOTICE),
+        ("https://narrows.example", Outcome.GOOD),
+        ("http://127.0.0.1:8080", Outcome.GOOD),
+        ("http://narrows.example", Outcome.BAD),
+        ("http://localhost.example", Outcome.BAD),
+    ],
+)
+def test_the_public_address_is_safe_or_said_not_to_be(home: Path, url: str | None, outcome: Outcome) -> None:
+    assert findings(settings_with(home, url))["public address"].outcome is outcome
+
+
+class TestCommands:
+    def run(self, home: Path, *arguments: str, code: int = 0) -> str:
+        environment = {"NARROWS_SERVER_HOME": str(home), "NARROWS_SERVER_PUBLIC_URL": "https://narrows.example"}
+        done = CliRunner(env=environment).invoke(app, list(arguments))
+        assert done.exit_code == code, done.output
+        return done.stdout
+
+    def test_the_doctor_ends_with_1_if_something_must_be_done(self, home: Path) -> None:
+        assert {one["check"] for one in json.loads(self.run(home, "doctor", "--json"))} >= {"keys", "database", "disk"}
+        (home / "keys" / "receipt.pem").unlink()
+
+        assert "receipt.pem is missing" in self.run(home, "doctor", code=1)
+
+    def test_a_backup_is_taken_checked_and_restored(self, home: Path, tmp_path: Path, site: Site) -> None:
+        backup, restored = str(tmp_path / "b"), tmp_path / "restored"
+
+        taken = json.loads(self.run(home, "backup", backup, "--json"))
+        assert json.loads(self.run(home, "backup", backup, "--check", "--json")) == taken
+        assert taken["rows"]["customer"] == 1
+        assert json.loads(self.run(restored, "restore", backup, "--json")) == taken
+        assert "kanal" in self.run(restored, "customer", "list")
+        self.run(restored, "doctor")
+
+    def test_a_damaged_backup_is_refused_in_one_sentence(self, home: Path, tmp_path: Path) -> None:
+        (tmp_path / "b").write_bytes(b"not a backup")
+
+        self.run(tmp_path / "restored", "restore", str(tmp_path / "b"), code=2)
+        assert not (tmp_path / "restored").exists()
