@@ -9,8 +9,6 @@ from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
-from pydantic import BaseModel
-from sqlalchemy import text
 
 from narrows_server import __version__, audit, audit_endpoints, problems
 from narrows_server.access import endpoints as access
@@ -25,6 +23,8 @@ from narrows_server.leases import endpoints as leases
 from narrows_server.licenses import endpoints as licenses
 from narrows_server.limits import BodyLimits, RateLimits, Rates
 from narrows_server.office import Office
+from narrows_server.operation import endpoints as operation
+from narrows_server.operation.observing import Metrics, Observing
 from narrows_server.people import endpoints as people
 from narrows_server.people.sso import SingleSignOn
 from narrows_server.proposals import endpoints as proposals
@@ -32,20 +32,12 @@ from narrows_server.statements import endpoints as statements
 from narrows_server.transparency import endpoints as transparency
 from narrows_server.transparency.service import Merger
 from narrows_server.usage import endpoints as usage
-from narrows_server.web import OfficeOf
 
 AUDIT_LINK_SECONDS = 2.0
 PARTS = (usage, transparency, licenses, leases, statements, invoices, proposals, people, access, audit_endpoints)
 PAGES = (pages, sign_in_pages, account_pages)
 # Their endpoints read the body themselves, and no further than a report, a request or a token may be long.
 READ_BY_THEMSELVES = frozenset({"/v1/reports", "/v1/leases", "/v1/leases/give-back", "/v1/license-log"})
-
-
-class Health(BaseModel):
-    """The server answers, and so does its database."""
-
-    status: str
-    version: str
 
 
 def create_app(office: Office, *, rates: Rates | None = None, single_sign_on: SingleSignOn | None = None) -> FastAPI:
@@ -73,12 +65,14 @@ def create_app(office: Office, *, rates: Rates | None = None, single_sign_on: Si
     for part in PAGES:
         app.include_router(part.router, include_in_schema=False)
     app.mount("/static", StaticFiles(packages=[("narrows_server.console", "static")]), name="static")
-    app.get("/health", summary="Whether the server and its database answer", tags=["operation"])(_health)
+    app.include_router(operation.router)
     describe(app, [part.router for part in PARTS])
     # The last one is the outermost: whatever a limit refuses has a request id, too.
     app.add_middleware(BodyLimits, exempt=READ_BY_THEMSELVES)
     if rates is not None:
         app.add_middleware(RateLimits, rates=rates)
+    app.state.metrics = Metrics(office)
+    app.add_middleware(Observing, metrics=app.state.metrics)
     app.add_middleware(problems.RequestIds)
     return app
 
@@ -108,9 +102,3 @@ def _single_sign_on(office: Office) -> SingleSignOn | None:
 def _see_other(request: Request, error: Exception) -> Response:
     assert isinstance(error, SeeOther)
     return redirect(error.path)
-
-
-def _health(office: OfficeOf) -> Health:
-    with office.database.snapshot() as session:
-        session.execute(text("SELECT 1"))
-    return Health(status="ok", version=__version__)

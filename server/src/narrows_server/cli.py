@@ -141,9 +141,12 @@ def _serve(office: Office, host: str, port: int) -> None:
 
     from narrows_server.app import create_app
     from narrows_server.limits import Rates
+    from narrows_server.operation.observing import set_up_log
 
+    set_up_log()
     config = uvicorn.Config(
         create_app(office, rates=Rates()),
+        log_config=None,  # The log is set up already.
         log_level="warning",
         access_log=False,
         server_header=False,

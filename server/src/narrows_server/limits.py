@@ -23,7 +23,7 @@ from narrows_server.errors import BodyTooLarge, RateLimited
 from narrows_server.problems import error_response
 
 BODY_BYTES_MAX = 1 << 20
-UNLIMITED_PATHS = ("/health", "/static/")
+UNLIMITED_PATHS = ("/live", "/health", "/static/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

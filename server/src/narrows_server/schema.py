@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -98,7 +99,7 @@ def require_current(database: Database) -> None:
     """Raise `NotInitialised` unless *database* is at the newest revision."""
     with database.engine.connect() as connection:
         revision = MigrationContext.configure(connection).get_current_revision()
-    newest = _newest(_config())
+    newest = _newest_here()
     if revision != newest:
         raise NotInitialised(f"the database is at revision {revision}, not {newest}; run: narrows-server init")
 
@@ -108,6 +109,12 @@ def _config() -> Config:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
+
+
+@cache
+def _newest_here() -> str | None:
+    # Asked at every probe, and it reads all migrations.
+    return _newest(_config())
 
 
 def _newest(config: Config) -> str | None:
