@@ -192,6 +192,18 @@ class TestStanding:
         assert Standing(total_minor=0, credited_minor=0, paid_minor=0, due_on=self.DUE).status(self.DUE) is Status.PAID
 
 
+def test_what_is_overdue_is_listed_the_latest_first(session: Session) -> None:
+    an_invoice(session, an_order(terms_days=10))
+    an_invoice(session, an_order(terms_days=5))
+    an_invoice(session, an_order(terms_days=90))
+    service.receive(session, money(11_900), numbers=["INV-2026-000001"], occasion=LATER)
+    late = service.overdue(session, TODAY + timedelta(days=20))
+
+    assert [(one.number, found.days_overdue(TODAY + timedelta(days=20))) for one, found in late] == [
+        ("INV-2026-000002", 15)
+    ]
+
+
 class TestJournal:
     def test_names_what_happened_and_to_which_account(self, session: Session) -> None:
         an_invoice(session, an_order(a_line(10_000), a_line(-1_000, kind=LineKind.CAP, period="2020-09")))

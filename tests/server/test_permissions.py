@@ -16,6 +16,8 @@ from narrows_server.app import create_app
 from narrows_server.description import Endpoint
 from narrows_server.invoices import repository as invoices
 from narrows_server.office import Office
+from narrows_server.payments import service as payments
+from narrows_server.payments.service import Receipt
 from narrows_server.people.models import Person
 from narrows_server.people.service import find_by_email
 from narrows_server.statements import service as statements
@@ -144,6 +146,15 @@ class Books:
             (invoice,) = invoices.list_invoices(session)
             self.ids["statement_id"] = str(invoice.statement_id)
             self.ids["number"] = str(invoice.number)
+            self.ids["customer_id"] = "kanal"
+            receipt = Receipt(
+                entity_id="vendor",
+                customer_id="kanal",
+                currency="EUR",
+                amount_minor=100,
+                received_on=clock.at.date(),
+            )
+            self.ids["payment_id"] = payments.receive(session, receipt, occasion=an_occasion(clock.at)).id
 
 
 @pytest.fixture

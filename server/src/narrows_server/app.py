@@ -18,6 +18,7 @@ from narrows_server.console.gate import SeeOther
 from narrows_server.console.rendering import notice, redirect
 from narrows_server.database import Database
 from narrows_server.description import describe
+from narrows_server.exports import endpoints as exports
 from narrows_server.invoices import endpoints as invoices
 from narrows_server.leases import endpoints as leases
 from narrows_server.licenses import endpoints as licenses
@@ -25,6 +26,7 @@ from narrows_server.limits import BodyLimits, RateLimits, Rates
 from narrows_server.office import Office
 from narrows_server.operation import endpoints as operation
 from narrows_server.operation.observing import Metrics, Observing
+from narrows_server.payments import endpoints as payments
 from narrows_server.people import endpoints as people
 from narrows_server.people.sso import SingleSignOn
 from narrows_server.proposals import endpoints as proposals
@@ -34,7 +36,20 @@ from narrows_server.transparency.service import Merger
 from narrows_server.usage import endpoints as usage
 
 AUDIT_LINK_SECONDS = 2.0
-PARTS = (usage, transparency, licenses, leases, statements, invoices, proposals, people, access, audit_endpoints)
+PARTS = (
+    usage,
+    transparency,
+    licenses,
+    leases,
+    statements,
+    invoices,
+    payments,
+    exports,
+    proposals,
+    people,
+    access,
+    audit_endpoints,
+)
 PAGES = (pages, sign_in_pages, account_pages)
 # Their endpoints read the body themselves, and no further than a report, a request or a token may be long.
 READ_BY_THEMSELVES = frozenset({"/v1/reports", "/v1/leases", "/v1/leases/give-back", "/v1/license-log"})

@@ -16,13 +16,16 @@ from narrows_server.audit_commands import audit_commands
 from narrows_server.contracts.commands import contracts, tariffs
 from narrows_server.customers.commands import customers
 from narrows_server.errors import Invalid
+from narrows_server.exports.commands import exports
 from narrows_server.invoices.commands import invoices
+from narrows_server.journal.commands import journal
 from narrows_server.key_commands import keys
 from narrows_server.licenses.commands import licenses, revocations
 from narrows_server.office import Office, initialise
 from narrows_server.operation import commands as operation
 from narrows_server.parties.commands import billing, entities
 from narrows_server.parties.party import Seller
+from narrows_server.payments.commands import payments
 from narrows_server.people.commands import people
 from narrows_server.rotation import adopt_roots
 from narrows_server.statements.commands import months, statements
@@ -49,6 +52,9 @@ for name, part in (
     ("month", months),
     ("statement", statements),
     ("invoice", invoices),
+    ("payment", payments),
+    ("journal", journal),
+    ("export", exports),
 ):
     app.add_typer(part, name=name)
 

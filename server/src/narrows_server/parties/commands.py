@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 from narrows_server import wording
 from narrows_server.customers.service import require_customer
+from narrows_server.invoices.models import Kind
+from narrows_server.invoices.numbering import set_pattern
 from narrows_server.parties import repository, service
 from narrows_server.parties.models import LegalEntity, VatIdCheck
 from narrows_server.parties.party import Seller
@@ -133,6 +136,28 @@ def list_entities(home: Home = None, as_json: AsJson = False) -> None:
             [[row[name] for name in names] for row in rows],
             empty="no legal entities yet",
         )
+
+
+@entities.command("numbers")
+def set_numbers(
+    entity_id: Annotated[str, typer.Argument(metavar="ID")],
+    pattern: Annotated[
+        str, typer.Argument(help="Capitals, digits, . / -, {year}, {month}, and {number:06} at the end.")
+    ],
+    valid_from: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="From this day on.")],
+    kind: Annotated[Kind, typer.Option(help="Of invoices or of credit notes.")] = Kind.INVOICE,
+    home: Home = None,
+) -> None:
+    """
+    Number an entity's invoices or credit notes by a pattern, from today on or later.
+
+    [dim]narrows-server entity numbers vendor "R{year}-{number:05}" --from 2027-01-01[/]
+    """
+    with office_of(home) as office, office.database.transaction() as session:
+        entity = service.require_entity(session, entity_id)
+        set_pattern(session, entity, kind, pattern, valid_from=valid_from.date(), occasion=office.occasion())
+    what = kind.value.replace("_", " ")
+    say(f"{what}s of {quoted(entity_id)} are numbered {quoted(pattern)} from {valid_from.date()} on")
 
 
 @billing.command("set")

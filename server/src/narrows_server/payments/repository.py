@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from narrows_server.invoices.models import ISSUED, Invoice
 from narrows_server.invoices.models import Kind as Document
+from narrows_server.paging import Paged, Paging, read_page
 from narrows_server.payments.models import Allocation, Payment
 from narrows_server.payments.standing import Standing
 
@@ -28,6 +29,14 @@ def list_payments(session: Session, *, customer_id: str | None = None) -> list[P
     """Every movement of money, in the order of the bank's days."""
     query = select(Payment).order_by(Payment.received_on, Payment.recorded_at, Payment.id)
     return list(session.scalars(query if customer_id is None else query.where(Payment.customer_id == customer_id)))
+
+
+def payment_page(session: Session, at: Paging, *, customer_id: str | None = None) -> Paged[Payment]:
+    """A page of payments, those recorded last first."""
+    query = select(Payment)
+    if customer_id is not None:
+        query = query.where(Payment.customer_id == customer_id)
+    return read_page(session, query, by=(Payment.recorded_at, Payment.id), at=at)
 
 
 def list_allocations(

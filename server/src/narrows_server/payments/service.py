@@ -21,6 +21,7 @@ from narrows_server.customers.repository import lock_customer
 from narrows_server.customers.service import require_customer
 from narrows_server.errors import AlreadyExists, Invalid, NotFound
 from narrows_server.identity import new_id
+from narrows_server.invoices import repository as invoices
 from narrows_server.invoices.models import Invoice
 from narrows_server.invoices.models import Kind as Document
 from narrows_server.invoices.service import require_invoice
@@ -156,6 +157,14 @@ def release_excess(session: Session, invoice: Invoice, *, occasion: Occasion) ->
 def standing_of(session: Session, invoice: Invoice) -> Standing:
     """Where one issued invoice stands."""
     return repository.standings(session, [invoice])[invoice.id]
+
+
+def overdue(session: Session, today: date) -> list[tuple[Invoice, Standing]]:
+    """Invoices of which something is owed after its day, the latest first."""
+    issued = [one for one in invoices.list_issued(session) if one.kind == Document.INVOICE]
+    found = repository.standings(session, issued)
+    late = [(one, found[one.id]) for one in issued if found[one.id].days_overdue(today)]
+    return sorted(late, key=lambda entry: (entry[1].due_on, entry[0].number or ""))
 
 
 def require_payment(session: Session, payment_id: str, *, customer_id: str | None = None) -> Payment:

@@ -183,6 +183,12 @@ def get_receipt(session: Session, installation_id: str, first_seq: int, last_seq
     return session.get(IssuedReceipt, (installation_id, first_seq, last_seq))
 
 
+def list_receipts(session: Session, installation_id: str) -> list[IssuedReceipt]:
+    """Every receipt of an installation, in the order of its records."""
+    query = select(IssuedReceipt).where(IssuedReceipt.installation_id == installation_id)
+    return list(session.scalars(query.order_by(IssuedReceipt.first_seq, IssuedReceipt.last_seq)))
+
+
 def get_fork(session: Session, installation_id: str, seq: int, record_hash: str) -> Fork | None:
     return session.get(Fork, (installation_id, seq, record_hash))
 
