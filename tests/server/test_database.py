@@ -150,3 +150,42 @@ def test_a_commit_is_on_the_disk_before_it_returns(office: Office) -> None:
         assert session.scalar(text("PRAGMA synchronous")) == 2  # FULL
         assert session.scalar(text("PRAGMA journal_mode")) == "wal"
         assert session.scalar(text("PRAGMA foreign_keys")) == 1
+
+
+def test_invoices_from_before_there_were_legal_entities_keep_every_byte(fresh_url: str) -> None:
+    document = json.dumps({"vendor": {"name": "Narrows", "address": ["1 Quay"], "email": None, "tax_id": None}})
+    database = Database(fresh_url)
+    try:
+        schema.upgrade(database, to="0004")
+        with database.engine.begin() as connection:
+            write_fourth_revision(connection, document)
+        schema.upgrade(database)
+
+        with database.engine.connect() as connection:
+            assert connection.execute(text("SELECT name, address FROM legal_entity")).all() == [("Narrows", "1 Quay")]
+            row = connection.execute(text("SELECT number, document, net_minor, tax_minor, total_minor FROM invoice"))
+            assert row.all() == [("INV-2026-000007", document, 200, 0, 200)]
+            series = connection.execute(text("SELECT name, last_number FROM invoice_series")).all()
+            assert series == [("INV-2026-", 7)]
+            assert connection.scalar(text("SELECT invoice_id FROM outcome")) == "i"
+        with pytest.raises(DatabaseError, match="never"), database.transaction() as session:
+            session.execute(text("UPDATE invoice SET total_minor = 1"))
+    finally:
+        database.close()
+
+
+def write_fourth_revision(connection: Connection, document: str) -> None:
+    """A closed month with its invoice, as the fourth revision kept them."""
+    at = NOW
+    rows: list[tuple[str, list[object]]] = [
+        ("customer", ["kanal", "Kanal", "Storgatan 1", None, None, at]),
+        ("tariff", ["t", "CDN", "EUR", '[[null, "0.05"]]', at]),
+        ("contract", ["kanal-1", "kanal", "t", "20", "libx265-medium", "ms_ssim", NOW.date().replace(day=1), 30, at]),
+        ("statement", ["s", "kanal-1", "2026-11", at, "hash", "{}"]),
+        ("invoice_series", ["INV-2026", 7]),
+        ("invoice", ["i", "issued", "INV-2026-000007", "kanal", "s", "EUR", 200, at, at, document, "hash"]),
+        ("outcome", ["kanal-1", "2026-11", "invoiced", None, "s", "i", at]),
+    ]
+    for name, values in rows:
+        table = Table(name, MetaData(), autoload_with=connection)
+        connection.execute(table.insert().values(dict(zip(table.c.keys(), values, strict=True))))

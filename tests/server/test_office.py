@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from narrows_licensing.errors import LicensingError
 from narrows_licensing.trust import Role, Roots, read_bundle
-from narrows_server.errors import HomeMissing, NotInitialised
+from narrows_server.errors import HomeMissing, Invalid, NotInitialised
 from narrows_server.keyring import make_keys, open_keyring
 from narrows_server.office import initialise, open_office
 from narrows_server.parties.service import default_entity, seller_of
@@ -45,6 +45,26 @@ def test_init_again_replaces_the_vendor_only_when_one_is_named(home: Path) -> No
     initialise(settings(home), replace(VENDOR, name="Narrows GmbH"), clock=Clock())
     with open_office(settings(home)) as office, office.database.snapshot() as session:
         assert default_entity(session).name == "Narrows GmbH"
+
+
+def test_the_vendor_of_an_earlier_state_folder_becomes_the_first_legal_entity(tmp_path: Path) -> None:
+    home = tmp_path / "earlier"
+    home.mkdir()
+    stated = {"name": "Narrows", "address": ["1 Quay"], "email": None, "tax_id": "123", "payment": ["IBAN …"]}
+    (home / "vendor.json").write_text(json.dumps(stated))
+    initialise(settings(home), None, clock=Clock())
+
+    with open_office(settings(home)) as office, office.database.snapshot() as session:
+        found = seller_of(default_entity(session))
+        assert (found.name, found.address, found.tax_id, found.payment) == ("Narrows", ("1 Quay",), "123", ("IBAN …",))
+
+
+def test_a_vendor_of_an_earlier_state_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    home = tmp_path / "earlier"
+    home.mkdir()
+    (home / "vendor.json").write_text('{"name": "Narrows"}')
+    with pytest.raises(Invalid, match=r"vendor\.json cannot be read"):
+        initialise(settings(home), None, clock=Clock())
 
 
 def test_private_files_can_be_read_by_their_owner_alone(home: Path) -> None:

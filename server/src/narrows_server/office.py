@@ -7,6 +7,7 @@ The only place that asks the operating system for the time or for who is at the 
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from narrows_server import schema
 from narrows_server.access import api_keys
 from narrows_server.audit import Occasion
 from narrows_server.database import Database
+from narrows_server.errors import Invalid
 from narrows_server.keyring import Keyring, make_keys, open_keyring, write_private
 from narrows_server.parties import repository as parties
 from narrows_server.parties.party import Seller
@@ -73,7 +75,10 @@ def initialise(settings: Settings, vendor: Seller | None, *, clock: Callable[[],
             entities = parties.list_entities(session)
             if not entities:
                 add_entity(
-                    session, vendor or Seller(name="Narrows", country="DE"), entity_id="vendor", occasion=occasion
+                    session,
+                    vendor or _earlier_vendor(settings) or Seller(name="Narrows", country="DE"),
+                    entity_id="vendor",
+                    occasion=occasion,
                 )
             elif vendor is not None:
                 change_entity(session, entities[0].id, vendor, occasion=occasion)
@@ -102,6 +107,25 @@ def open_office(settings: Settings, *, clock: Callable[[], datetime] = utc_now) 
         yield Office(settings=settings, database=database, keyring=keyring, clock=clock)
     finally:
         database.close()
+
+
+def _earlier_vendor(settings: Settings) -> Seller | None:
+    """The vendor of a state folder from before there were legal entities, which kept it in a file."""
+    path = settings.home / "vendor.json"
+    if not path.exists():
+        return None
+    try:
+        stated = json.loads(path.read_text(encoding="utf-8"))
+        return Seller(
+            name=str(stated["name"]),
+            country="DE",
+            address=tuple(str(line) for line in stated["address"]),
+            email=stated["email"],
+            tax_id=stated["tax_id"],
+            payment=tuple(str(line) for line in stated["payment"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise Invalid(f"{path} cannot be read ({error}); remove it, or name the vendor with --vendor-name") from error
 
 
 def _account() -> str:
