@@ -11,6 +11,7 @@ from heapq import heappop, heappush
 from itertools import chain
 from pathlib import Path
 
+from narrows import first_pass
 from narrows.codec.weights import require_model
 from narrows.errors import VideoError
 from narrows.media.coded_file import CodedFile
@@ -27,6 +28,7 @@ Progress = Callable[[int, int | None, int], None]
 Called after each frame with frames done, frames in all if known, and payload bytes so far. What it raises ends the
 work: the unfinished file is removed, and the exception reaches the caller.
 """
+PASSES_MAX = 2
 FILLED_SECONDS_MAX = 10
 """The longest gap that is filled with repeated frames where packets are missing."""
 
@@ -49,6 +51,7 @@ class EncodeResult:
     source_bytes: int
     payload_bytes: int
     file_bytes: int
+    bits_per_second: int
     psnr: float
     asset: str
     rendition: str
@@ -105,6 +108,10 @@ def encode(
     tune: Tune | str = Tune.VISUAL,
     keyint: int = KEYINT_DEFAULT,
     low_delay: bool = False,
+    bitrate: int | None = None,
+    passes: int = 1,
+    maxrate: int | None = None,
+    bufsize: int | None = None,
     fragmented: bool = False,
     content_class: str = "",
     license: Path | None = None,
@@ -115,6 +122,9 @@ def encode(
     Encode the video of *source* into *target*, Matroska (.mkv) or MP4 (.mp4); its audio, subtitles, chapters and
     metadata are carried along as they are. With *fragmented*, MP4 in fragments that begin at key frames.
 
+    *bitrate*, bits a second, takes the place of *crf*; with *passes* 2 the file is read twice, and comes nearer to it.
+    *maxrate*, bits a second, and *bufsize*, bits, are a receiver's buffer that never overflows.
+
     *content_class* is your word for content of this kind, such as `animation`; samples of it are drawn together.
     The usage record is on the disk before *target* appears. Raises VideoError, LicenseRefused, UsageError.
 
@@ -122,6 +132,10 @@ def encode(
     1834211
     """
     source, target = Path(source), Path(target)
+    if not 1 <= passes <= PASSES_MAX:
+        raise VideoError(f"passes {passes}: there are 1 or {PASSES_MAX}")
+    if passes == PASSES_MAX and bitrate is None:
+        raise VideoError("two passes are of use with bitrate only: crf needs one")
     container = container_of(target, is_fragmented=fragmented)
     started = time.monotonic()
     with Source(source) as video:
@@ -139,10 +153,19 @@ def encode(
             tune=tune,
             keyint=keyint,
             low_delay=low_delay,
+            bitrate=bitrate,
+            maxrate=maxrate,
+            bufsize=bufsize,
             content_class=content_class,
             license=license,
             settings=settings,
         ) as encoder:
+            encoder.expect(total)
+            before = 0
+            if passes == PASSES_MAX:
+                told = _Pass(on_progress, total and PASSES_MAX * total)
+                encoder.follow(first_pass.plan(source, encoder.options, on_frame=told))
+                before, total = told.done, total and PASSES_MAX * total
             output = PacketTarget(
                 target,
                 container=container,
@@ -166,7 +189,7 @@ def encode(
                     )
                     done, payload = done + 1, payload + len(packet.data)
                     if on_progress:
-                        on_progress(done, total, payload)
+                        on_progress(before + done, total, payload)
                 summary = encoder.close()
                 assert summary is not None
                 output.finish(encoder.configuration(), has_one_rate=_has_one_rate(shown, rate))
@@ -185,6 +208,7 @@ def encode(
         source_bytes=source.stat().st_size,
         payload_bytes=summary.payload_bytes,
         file_bytes=target.stat().st_size,
+        bits_per_second=round(8 * summary.payload_bytes * rate / summary.frame_count),
         psnr=summary.psnr,
         asset=summary.asset,
         rendition=summary.rendition,
@@ -193,6 +217,18 @@ def encode(
         seconds=time.monotonic() - started,
         notices=(*video.notices, *output.notices),
     )
+
+
+class _Pass:
+    """Tells the progress of a first pass, as the first half of the work."""
+
+    def __init__(self, tell: Progress | None, total: int | None) -> None:
+        self._tell, self._total, self.done = tell, total, 0
+
+    def __call__(self, done: int, size: int) -> None:
+        self.done = done
+        if self._tell:
+            self._tell(done, self._total, size)
 
 
 @dataclass(frozen=True, slots=True)

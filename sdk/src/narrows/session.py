@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +23,7 @@ import numpy as np
 from narrows_metering.record import Kind
 
 from narrows.codec.bitstream import Configuration, StreamHeader, is_key_packet
+from narrows.codec.budget import PlannedGroup
 from narrows.codec.coder import CodedFrame, FrameDecoder, FrameEncoder
 from narrows.codec.weights import LoadedModel, shipped_model
 from narrows.errors import BitstreamError, CorruptBitstream, VideoError
@@ -114,6 +115,9 @@ class Encoder:
         tune: Tune | str = Tune.VISUAL,
         keyint: int = KEYINT_DEFAULT,
         low_delay: bool = False,
+        bitrate: int | None = None,
+        maxrate: int | None = None,
+        bufsize: int | None = None,
         content_class: str = "",
         license: Path | None = None,
         settings: Settings | None = None,
@@ -121,7 +125,14 @@ class Encoder:
         check_size(width, height)
         check_content_class(content_class)
         self.options = EncodeOptions(
-            crf=crf, preset=Preset(preset), tune=Tune(tune), keyint=keyint, low_delay=low_delay
+            crf=crf,
+            preset=Preset(preset),
+            tune=Tune(tune),
+            keyint=keyint,
+            low_delay=low_delay,
+            bitrate=bitrate,
+            maxrate=maxrate,
+            bufsize=bufsize,
         )
         self._content_class = content_class
         self._settings = settings or Settings.read(license_path=license)
@@ -148,6 +159,7 @@ class Encoder:
             model=self._model,
             options=self.options,
             is_development=self.permission.granted.is_development,
+            frame_rate=self._rate,
         )
         self._source_digest, self._coded_digest = hashlib.sha256(), hashlib.sha256()
         self._frame_count = self._key_frame_count = self._payload_bytes = 0
@@ -164,6 +176,14 @@ class Encoder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def follow(self, plan: Sequence[PlannedGroup]) -> None:
+        """Divide *bitrate* by what a first pass over the same frames has seen; before the first frame."""
+        self._coder.budget.follow(plan)
+
+    def expect(self, frame_count: int | None) -> None:
+        """Say how many frames will come, about: *bitrate* is then met at the end; before the first frame."""
+        self._coder.budget.expect(frame_count)
 
     def encode(self, frame: Frame) -> list[Packet]:
         """
@@ -242,7 +262,7 @@ class Encoder:
             "width": width,
             "height": height,
             "bytes": summary.payload_bytes,
-            "crf": self.options.crf,
+            "crf": self.options.crf if self.options.bitrate is None else self._coder.budget.mean_crf,
             "preset": self.options.preset.value,
             "tune": self.options.tune.value,
             "model": self._model.model_id.hex(),

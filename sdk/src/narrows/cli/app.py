@@ -17,7 +17,7 @@ from narrows.cli import license as license_commands
 from narrows.cli import savings as savings_commands
 from narrows.cli import usage as usage_commands
 from narrows.cli.terminal import Json, LicensePath, err, notice, out, progress_bar, reports_errors, show
-from narrows.options import CRF_DEFAULT, CRF_MAX, KEYINT_DEFAULT, Preset, Tune
+from narrows.options import CRF_DEFAULT, CRF_MAX, KEYINT_DEFAULT, Preset, Tune, parse_bits
 from narrows.packaging.playlist import Variant
 from narrows.version import VERSION
 
@@ -57,6 +57,10 @@ def encode(
     tune: Annotated[Tune, typer.Option(help="visual: the human eye; fidelity: PSNR.")] = Tune.VISUAL,
     keyint: Annotated[int, typer.Option(min=1, help="Most frames between key frames.")] = KEYINT_DEFAULT,
     low_delay: Annotated[bool, typer.Option("--low-delay", help="Code each frame as it comes: no B-frames.")] = False,
+    bitrate: Annotated[str | None, typer.Option(help="Bits a second on average instead of crf: 800k, 1.5M.")] = None,
+    passes: Annotated[int, typer.Option(min=1, max=2, help="2: read the source twice, for an exact bitrate.")] = 1,
+    maxrate: Annotated[str | None, typer.Option(help="Bits a second that a receiver takes: 1M.")] = None,
+    bufsize: Annotated[str | None, typer.Option(help="Bits of its buffer [default: a second of maxrate].")] = None,
     fragmented: Annotated[bool, typer.Option("--fragmented", help="MP4 in fragments, for streaming.")] = False,
     content_class: Annotated[
         str, typer.Option("--content-class", help="Your word for content of this kind: savings are sampled by it.")
@@ -68,6 +72,8 @@ def encode(
     Encode a video; its audio, subtitles, chapters and metadata are carried along.
 
     Example: narrows encode talk.mp4 talk.mkv --crf 32 --preset slow
+
+    Example: narrows encode talk.mov talk.mp4 --bitrate 800k --passes 2 --maxrate 1M --bufsize 2M
     """
     from narrows import files
 
@@ -80,6 +86,10 @@ def encode(
             tune=tune,
             keyint=keyint,
             low_delay=low_delay,
+            bitrate=None if bitrate is None else parse_bits(bitrate),
+            passes=passes,
+            maxrate=None if maxrate is None else parse_bits(maxrate),
+            bufsize=None if bufsize is None else parse_bits(bufsize),
             fragmented=fragmented,
             content_class=content_class,
             license=license,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from narrows.codec.bitstream import FramePacket, FrameType, StreamHeader, crc_seed
+from narrows.codec.budget import RATE_DEFAULT, Budget
 from narrows.codec.condition import Condition
 from narrows.codec.entropy_model import SymbolCoder
 from narrows.codec.group import Place, depth_of, places
@@ -17,7 +19,7 @@ from narrows.codec.layers import PICTURE_MULTIPLE
 from narrows.codec.lookahead import SPAN, Group, Lookahead, Seen
 from narrows.codec.model import Neighbours
 from narrows.codec.range_coder import StreamReader, StreamWriter
-from narrows.codec.rate_control import ERROR_PRICES, REFINED_ERROR_PRICE, quality_index, refinement_steps
+from narrows.codec.rate_control import ERROR_PRICES, REFINED_ERROR_PRICE, offset_quality, refinement_steps
 from narrows.codec.reference import Reference
 from narrows.codec.refinement import Code, cost, refine
 from narrows.codec.weights import LoadedModel, require_model
@@ -83,10 +85,19 @@ class FrameEncoder:
     """Codes pictures of one size, given in display order; each key frame starts a closed group of pictures."""
 
     def __init__(
-        self, width: int, height: int, *, model: LoadedModel, options: EncodeOptions, is_development: bool
+        self,
+        width: int,
+        height: int,
+        *,
+        model: LoadedModel,
+        options: EncodeOptions,
+        is_development: bool,
+        frame_rate: Fraction = RATE_DEFAULT,
     ) -> None:
         self._model = model
         self._options = options
+        self.budget = Budget(options, frame_rate=frame_rate, pixels=width * height)
+        self._base = 0
         self._header = StreamHeader(width=width, height=height, model_id=model.model_id, is_development=is_development)
         self._size = _latent_size(width, height)
         self._hints = FlowHints(options.preset)
@@ -106,11 +117,22 @@ class FrameEncoder:
                 f"a picture of {picture.width}×{picture.height} "
                 f"in a stream of {self._header.width}×{self._header.height}"
             )
-        return [frame for group in self._lookahead.push(picture) for frame in self._encode_group(group)]
+        return [frame for group in self._lookahead.push(picture) for frame in self._encode_within_budget(group)]
 
     def flush(self) -> list[CodedFrame]:
         """Code the pictures that still wait for others."""
-        return [frame for group in self._lookahead.flush() for frame in self._encode_group(group)]
+        return [frame for group in self._lookahead.flush() for frame in self._encode_within_budget(group)]
+
+    def _encode_within_budget(self, group: Group) -> list[CodedFrame]:
+        """Code *group* as well as the budget allows, again and worse if it turns out too large."""
+        before = vars(self).copy()  # Coding a group rebinds attributes; it changes no object in place.
+        while True:
+            self._base = self.budget.base(len(group.pictures), is_key=group.is_key)
+            frames = self._encode_group(group)
+            sizes = [len(frame.data) for frame in frames]
+            if self.budget.accepts(sizes, base=self._base, is_key=group.is_key):
+                return frames
+            vars(self).update(before)
 
     @torch.no_grad()  # Not inference mode: what a frame predicts from takes part in its refinement.
     def _encode_group(self, group: Group) -> list[CodedFrame]:
@@ -140,7 +162,7 @@ class FrameEncoder:
         return first, self._hints.between(lumas[place.position], lumas[place.second])
 
     def _encode_key(self, seen: Seen) -> tuple[CodedFrame, _Kept]:
-        quality = quality_index(self._options.crf, None)
+        quality = offset_quality(self._base, None)
         condition = Condition.of_frame(quality, visual=self._is_visual)
         intra = self._model.networks.intra
         planes = seen.picture.to_planes()
@@ -163,7 +185,7 @@ class FrameEncoder:
         self, seen: Seen, place: Place, kept: dict[int, _Kept], hints: tuple[torch.Tensor, torch.Tensor]
     ) -> tuple[CodedFrame, _Kept]:
         position = kept[0].position + place.position
-        quality = quality_index(self._options.crf, place.depth)
+        quality = offset_quality(self._base, place.depth)
         first, second = kept[place.first], kept[place.second]
         setting = _Setting.of(position, first, second, quality_index=quality, is_visual=self._is_visual)
         neighbours, condition, size = setting.neighbours, setting.condition, self._size
