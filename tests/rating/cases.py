@@ -24,6 +24,7 @@ class Case:
     parts: tuple[Part, ...]
     year: Year
     corrections: tuple[Correction, ...]
+    already_minor: int
     credit_minor: int
     period: str
     currency: str
@@ -49,6 +50,7 @@ def a_case(dice: random.Random) -> Case:
             parts=tuple(part for month in earlier for part in month),
         ),
         corrections=tuple(a_correction(dice, start - count, versions) for count in range(1, dice.choice((1, 1, 2, 4)))),
+        already_minor=dice.choice((0, 0, 0, dice.randint(-(10**4), 10**5))),
         credit_minor=dice.choice((0, 0, 1, dice.randrange(10**6))),
         period=name(start + position),
         currency=dice.choice(CURRENCIES),

@@ -32,7 +32,7 @@ def naive(case: Case) -> dict[tuple[str, str], int]:
         mine += put("minimum", case.period, max(0, minimum - max(share, floor)))
         if cap is not None:
             mine += put("cap", case.period, min(0, cap - max(share, floor, minimum)))
-    total = mine
+    total = mine + put("correction", case.period, -case.already_minor)
     for late in case.corrections:
         now = sum(limited(part) for part in late.parts)
         change = now - late.charged_minor

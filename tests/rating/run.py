@@ -26,6 +26,7 @@ def product(case: Case) -> dict[tuple[str, str], int]:
         currency=case.currency,
         year=case.year,
         corrections=case.corrections,
+        already_minor=case.already_minor,
         credit_minor=case.credit_minor,
     )
     book: Counter[tuple[str, str]] = Counter()

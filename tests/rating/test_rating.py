@@ -71,6 +71,7 @@ def rate_case(case: Case) -> tuple[Line, ...]:
         currency=case.currency,
         year=case.year,
         corrections=case.corrections,
+        already_minor=case.already_minor,
         credit_minor=case.credit_minor,
     )
 
@@ -297,7 +298,7 @@ class TestProperties:
         case = a_case(random.Random(seed))
         cap = case.parts[-1].terms.cap_year_minor
         year = replace(case.year, charged_minor=0)
-        lines = rate_case(replace(case, year=year, corrections=(), credit_minor=0))
+        lines = rate_case(replace(case, year=year, corrections=(), already_minor=0, credit_minor=0))
 
         assert cap is None or total(lines) <= max(0, round(cap * year.months / 12))
 

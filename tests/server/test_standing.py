@@ -18,9 +18,9 @@ def after(days: int) -> datetime:
 @pytest.mark.parametrize(
     ("steps", "end"),
     [
-        ([Step.SEND, Step.COUNTERSIGN], Standing.ACCEPTED),
+        ([Step.SEND, Step.ACCEPT], Standing.ACCEPTED),
         ([Step.SEND, Step.DISPUTE, Step.SUPERSEDE], Standing.SUPERSEDED),
-        ([Step.SEND, Step.DISPUTE, Step.COUNTERSIGN, Step.SUPERSEDE], Standing.SUPERSEDED),
+        ([Step.SEND, Step.DISPUTE, Step.ACCEPT, Step.SUPERSEDE], Standing.SUPERSEDED),
     ],
 )
 def test_a_statement_goes_from_its_draft_to_an_end(steps: list[Step], end: Standing) -> None:

@@ -28,7 +28,7 @@ from narrows_server.parties.party import Seller
 from narrows_server.payments.commands import payments
 from narrows_server.people.commands import people
 from narrows_server.rotation import adopt_roots
-from narrows_server.statements.commands import months, statements
+from narrows_server.statements.commands import close_month, statements
 from narrows_server.terminal import AsJson, Home, group, office_of, quoted, say, settings_of, show_json
 from narrows_server.usage.commands import usage
 
@@ -49,7 +49,6 @@ for name, part in (
     ("audit", audit_commands),
     ("person", people),
     ("usage", usage),
-    ("month", months),
     ("statement", statements),
     ("invoice", invoices),
     ("payment", payments),
@@ -59,6 +58,9 @@ for name, part in (
     app.add_typer(part, name=name)
 
 operation.register(app)
+
+
+app.command("close")(close_month)
 
 
 @app.command()

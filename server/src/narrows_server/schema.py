@@ -27,6 +27,7 @@ from narrows_server.parties import models as parties
 from narrows_server.payments import models as payments
 from narrows_server.people import models as people
 from narrows_server.proposals import models as proposals
+from narrows_server.rating import models as rating
 from narrows_server.statements import models as statements
 from narrows_server.transparency import models as transparency
 from narrows_server.usage import models as usage
@@ -46,6 +47,7 @@ MODULES_WITH_TABLES = (
     people,
     proposals,
     payments,
+    rating,
     statements,
     transparency,
     usage,

@@ -32,17 +32,21 @@ def rate(
     currency: str,
     year: Year,
     corrections: Sequence[Correction] = (),
+    already_minor: int = 0,
     credit_minor: int = 0,
 ) -> tuple[Line, ...]:
     """
-    The lines of a month, before tax. *parts* are its days in order, at least one.
+    The lines of a month, before tax. *parts* are its days in order, at least one; *already_minor* is what corrections
+    charged for it before, where its statement was drawn up again.
 
     Their sum is negative where corrections or the true-up give back more than the month comes to; then no credit is
     drawn, and a credit note is due instead of an invoice.
     """
     terms = parts[-1].terms
     lines = rate_month(parts, period=period, currency=currency)
-    in_year = _total(lines)
+    in_year = _total(lines)  # What the month adds to its year: what it was charged before is part of that.
+    if already_minor:
+        lines.append(_line(Kind.CORRECTION, period, "Charged by earlier corrections", -already_minor, currency))
     for correction in sorted(corrections, key=lambda one: one.period):
         line = _correct(correction, currency)
         lines.append(line)

@@ -1,24 +1,29 @@
-"""`narrows-server month` and `statement`."""
+"""`narrows-server close` and `statement`."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from narrows_metering.canonical import canonical_json
-from narrows_metering.endorsement import Signer, endorse
 from narrows_metering.evidence import write_evidence
 from narrows_metering.terms import Period
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from narrows_server import wording
 from narrows_server.errors import Invalid
 from narrows_server.invoices.models import Invoice
-from narrows_server.statements import repository, service
+from narrows_server.office import Office
+from narrows_server.statements import life, repository, service
 from narrows_server.statements.figures import read_figures
+from narrows_server.statements.life import read_life
 from narrows_server.statements.models import Outcome
 from narrows_server.statements.pdf import render
+from narrows_server.statements.schemas import PreviewOut
 from narrows_server.statements.service import Result
 from narrows_server.terminal import (
     EXIT_ATTENTION,
@@ -33,40 +38,40 @@ from narrows_server.terminal import (
     write_file,
 )
 
-months = group("Close months.")
 statements = group("The monthly accounts of savings.")
 
+StatementId = Annotated[str, typer.Argument(metavar="ID")]
 
-@months.command("close")
+
 def close_month(
-    month: Annotated[str, typer.Argument(metavar="MONTH", help="Like 2026-11.")],
+    month: Annotated[str, typer.Option(metavar="MONTH", help="Like 2026-11.")],
     contract: Annotated[str | None, typer.Option(help="This contract alone; all active ones if left out.")] = None,
     early: Annotated[
-        bool, typer.Option("--early", help="Close a month that is not over: what follows in it is not billed.")
+        bool, typer.Option("--early", help="Close a month that is not over: what follows in it becomes a correction.")
     ] = False,
+    send: Annotated[bool, typer.Option("--send", help="Hand drafts to their customers: ten days accept them.")] = False,
+    preview: Annotated[bool, typer.Option("--preview", help="Show the lines of the invoices; write nothing.")] = False,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
     """
-    Draw up the statement of every active contract and issue its invoice. Run it again as often as you like.
+    Close a month: draw up statements, and invoice those that are accepted. Run it again as often as you like.
 
-    Every contract ends as invoiced, nothing due or held. The exit code is 1 if one is held.
+    Every active contract ends as invoiced, nothing due or held with the reason. The exit code is 1 if one is held.
 
-    [dim]narrows-server month close 2026-11[/]
+    [dim]narrows-server close --month 2026-11 --send[/]
     """
     try:
         period = Period.from_text(month)
     except ValueError as error:
         raise Invalid(str(error)) from error
-    closed: list[tuple[Outcome, Invoice | None]] = []
     with office_of(home) as office:
         with office.database.snapshot() as session:
             contract_ids = [contract] if contract else service.active_contracts(session, period)
-        for contract_id in contract_ids:
-            with office.database.transaction() as session:
-                outcome = service.close(session, contract_id, period, occasion=office.occasion(), is_early=early)
-                invoice = session.get(Invoice, outcome.invoice_id) if outcome.invoice_id else None
-                closed.append((outcome, invoice))
+        if preview:
+            _preview(office, contract_ids, period, as_json=as_json)
+            return
+        closed = _close(office, contract_ids, period, is_early=early, sends=send)
     if as_json:
         show_json({"outcomes": [_closed(outcome, invoice) for outcome, invoice in closed]})
     else:
@@ -88,26 +93,80 @@ def close_month(
         raise typer.Exit(EXIT_ATTENTION)
 
 
+def _close(
+    office: Office, contract_ids: Sequence[str], period: Period, *, is_early: bool, sends: bool
+) -> list[tuple[Outcome, Invoice | None]]:
+    console = Console(stderr=True)
+    columns = (TextColumn("closing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    outcomes = []
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task("closing", total=len(contract_ids))
+        for outcome in service.close_month(
+            office.database, contract_ids, period, occasion=office.occasion, is_early=is_early, sends=sends
+        ):
+            outcomes.append(outcome)
+            progress.advance(task)
+    with office.database.snapshot() as session:
+        return [
+            (outcome, session.get(Invoice, outcome.invoice_id) if outcome.invoice_id else None) for outcome in outcomes
+        ]
+
+
+def _preview(office: Office, contract_ids: Sequence[str], period: Period, *, as_json: bool) -> None:
+    with office.database.snapshot() as session:
+        found = [service.preview(session, one, period, occasion=office.occasion()) for one in contract_ids]
+    if as_json:
+        show_json({"previews": [PreviewOut.of(one).model_dump(mode="json") for one in found]})
+        return
+    rows: list[tuple[object, ...]] = []
+    for one in found:
+        if one.held is not None:
+            rows.append((one.contract_id, "held", one.held, None))
+        for line in one.lines:
+            amount = wording.money(line.amount.minor, line.amount.currency)
+            rows.append((one.contract_id, line.kind.value.replace("_", " "), line.text, amount))
+    nothing = f"no contract is active in {wording.month(str(period))}"
+    show_table(("contract", "line", "text", ">amount"), rows, empty=nothing)
+
+
 @statements.command("list")
 def list_statements(home: Home = None, as_json: AsJson = False) -> None:
-    """Show every statement, the latest month first."""
+    """Show every statement and where it stands, the latest month first."""
     with office_of(home) as office, office.database.snapshot() as session:
-        rows = [(row, read_figures(row.document)) for row in repository.list_statements(session)]
+        now = office.clock()
+        steps = repository.steps_by_statement(session)
+        rows = [
+            (row, read_figures(row.document), read_life(steps.get(row.id, []), now=now))
+            for row in repository.list_statements(session)
+        ]
     if as_json:
-        show_json([{"id": row.id, "hash": row.hash, "document": json.loads(row.document)} for row, _ in rows])
+        show_json(
+            [
+                {
+                    "id": row.id,
+                    "version": row.version,
+                    "standing": known.standing,
+                    "sent_at": known.sent_at,
+                    "hash": row.hash,
+                    "document": json.loads(row.document),
+                }
+                for row, _, known in rows
+            ]
+        )
     else:
         show_table(
-            ("id", ">delivered", ">baseline", ">saved", ">share", "hash"),
+            ("id", "stands", ">delivered", ">baseline", ">saved", ">share", "hash"),
             [
                 (
                     row.id,
+                    known.standing.value,
                     wording.volume(figures.delivered_bytes),
                     wording.volume(figures.baseline_bytes),
                     wording.volume(figures.saved_bytes),
                     wording.money(figures.share_minor, figures.currency),
                     row.hash[:12],
                 )
-                for row, figures in rows
+                for row, figures, known in rows
             ],
             empty="no month has been closed yet",
         )
@@ -115,7 +174,7 @@ def list_statements(home: Home = None, as_json: AsJson = False) -> None:
 
 @statements.command("show")
 def show_statement(
-    statement_id: Annotated[str, typer.Argument(metavar="ID")],
+    statement_id: StatementId,
     out: Annotated[Path | None, typer.Option(help="Where to write it; the screen if left out.")] = None,
     pdf: Annotated[Path | None, typer.Option(help="Where to write it for people, with the JSON inside.")] = None,
     home: Home = None,
@@ -127,7 +186,7 @@ def show_statement(
     """
     with office_of(home) as office, office.database.snapshot() as session:
         statement = service.require_statement(session, statement_id)
-        document = endorse(json.loads(statement.document), Signer.VENDOR, office.keyring.receipt)
+        document = life.signed_document(session, statement, office.keyring.receipt)
     text = canonical_json(document)
     if pdf is not None:
         write_file(pdf, render(document, statement_id))
@@ -143,7 +202,7 @@ def show_statement(
 
 @statements.command("records")
 def write_records(
-    statement_id: Annotated[str, typer.Argument(metavar="ID")],
+    statement_id: StatementId,
     out: Annotated[Path, typer.Option(help="The folder to write to.")],
     home: Home = None,
 ) -> None:
@@ -162,6 +221,84 @@ def write_records(
     except OSError as error:
         raise Invalid(f"{out} cannot be written: {error.strerror}") from error
     say(f"wrote the records of {len(found)} {'installation' if len(found) == 1 else 'installations'} to {quoted(out)}")
+
+
+@statements.command("send")
+def send_statement(statement_id: StatementId, home: Home = None) -> None:
+    """
+    Hand a draft to the customer: unless it is disputed, ten days of silence accept it.
+
+    [dim]narrows-server statement send acme-1.2026-11[/]
+    """
+    with office_of(home) as office, office.database.transaction() as session:
+        statement = service.require_statement(session, statement_id)
+        known = life.send(session, statement, occasion=office.occasion())
+    assert known.accepted_by_silence_at is not None
+    say(f"sent {quoted(statement_id)}; silence accepts it on {wording.moment(known.accepted_by_silence_at)}")
+
+
+@statements.command("accept")
+def accept_statement(
+    statement_id: StatementId,
+    signed: Annotated[Path | None, typer.Option(help="The statement with the customer's signature, as JSON.")] = None,
+    note: Annotated[str | None, typer.Option(help="How the customer said so, without a signature.")] = None,
+    home: Home = None,
+) -> None:
+    """
+    Record that the customer accepts a statement; the next close invoices it.
+
+    [dim]narrows-server statement accept acme-1.2026-11 --note "by e-mail from their finance, 9 December"[/]
+    """
+    signature = None
+    if signed is not None:
+        try:
+            signature = json.loads(signed.read_bytes())["signatures"]["customer"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise Invalid(f"{signed} is not a statement that a customer signed") from error
+    with office_of(home) as office, office.database.transaction() as session:
+        statement = service.require_statement(session, statement_id)
+        life.accept(session, statement, signature=signature, detail=note, occasion=office.occasion())
+    say(f"{quoted(statement_id)} is accepted")
+
+
+@statements.command("dispute")
+def dispute_statement(
+    statement_id: StatementId,
+    reason: Annotated[str, typer.Option(help="What the customer objects to.")],
+    home: Home = None,
+) -> None:
+    """
+    Record that the customer disputes a statement; it is held until it is accepted, or drawn up again.
+
+    [dim]narrows-server statement dispute acme-1.2026-11 --reason "the EU logs of 3 November are counted twice"[/]
+    """
+    with office_of(home) as office, office.database.transaction() as session:
+        statement = service.require_statement(session, statement_id)
+        life.dispute(session, statement, reason=reason, occasion=office.occasion())
+    say(f"{quoted(statement_id)} is disputed")
+
+
+@statements.command("redraw")
+def redraw_statement(
+    statement_id: StatementId,
+    reason: Annotated[str, typer.Option(help="For the audit trail.")],
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """
+    Draw a statement up again from what is known now. The new version has to be sent and accepted like any other; if
+    the old one was invoiced, closing the month again credits that invoice and issues another.
+
+    [dim]narrows-server statement redraw acme-1.2026-11 --reason "dispute of 9 December"[/]
+    """
+    with office_of(home) as office, office.database.transaction() as session:
+        statement = service.require_statement(session, statement_id)
+        again = service.draw_again(session, statement, reason=reason, occasion=office.occasion())
+        shown = {"id": again.id, "version": again.version, "hash": again.hash}
+    if as_json:
+        show_json(shown)
+    else:
+        say(f"drew up {quoted(shown['id'])}")
 
 
 def _closed(outcome: Outcome, invoice: Invoice | None) -> dict[str, Any]:

@@ -1,21 +1,67 @@
-"""Every query about statements and outcomes."""
+"""Every query about statements, their steps, and outcomes."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from narrows_server.contracts.models import Contract
 from narrows_server.paging import Paged, Paging, read_page
-from narrows_server.statements.models import Outcome, Statement
+from narrows_server.statements.models import Outcome, Statement, StatementStep
+from narrows_server.statements.standing import Step
 
 
 def get_statement(session: Session, statement_id: str) -> Statement | None:
     return session.get(Statement, statement_id)
 
 
+def latest_version(session: Session, contract_id: str, period: str) -> Statement | None:
+    """The statement of a month that no other supersedes."""
+    query = select(Statement).where(Statement.contract_id == contract_id, Statement.period == period)
+    return session.scalars(query.order_by(Statement.version.desc()).limit(1)).first()
+
+
+def list_latest_versions(session: Session, contract_id: str, periods: Iterable[str]) -> list[Statement]:
+    """The statements of *periods* that no others supersede, by month."""
+    query = select(Statement).where(Statement.contract_id == contract_id, Statement.period.in_(list(periods)))
+    latest = {row.period: row for row in session.scalars(query.order_by(Statement.version))}
+    return [latest[period] for period in sorted(latest)]
+
+
+def list_statements_since(session: Session, contract_id: str, period: str) -> list[Statement]:
+    """The statements of *period* and of later months that no others supersede, by month."""
+    query = select(Statement).where(Statement.contract_id == contract_id, Statement.period >= period)
+    latest = {row.period: row for row in session.scalars(query.order_by(Statement.version))}
+    return [latest[name] for name in sorted(latest)]
+
+
+def list_steps(session: Session, statement_id: str) -> list[StatementStep]:
+    """The steps of a statement in their order."""
+    query = select(StatementStep).where(StatementStep.statement_id == statement_id).order_by(StatementStep.id)
+    return list(session.scalars(query))
+
+
+def steps_by_statement(session: Session, statement_ids: Sequence[str] | None = None) -> dict[str, list[StatementStep]]:
+    """The steps of these statements, or of all, each in their order."""
+    query = select(StatementStep).order_by(StatementStep.id)
+    if statement_ids is not None:
+        query = query.where(StatementStep.statement_id.in_(statement_ids))
+    steps: dict[str, list[StatementStep]] = {}
+    for step in session.scalars(query):
+        steps.setdefault(step.statement_id, []).append(step)
+    return steps
+
+
 def get_outcome(session: Session, contract_id: str, period: str) -> Outcome | None:
     return session.get(Outcome, (contract_id, period))
+
+
+def outcomes_of(session: Session, contract_id: str) -> dict[str, Outcome]:
+    """By month, how a contract's months ended."""
+    query = select(Outcome).where(Outcome.contract_id == contract_id)
+    return {outcome.period: outcome for outcome in session.scalars(query)}
 
 
 def last_closed_period(session: Session, contract_id: str) -> str | None:
@@ -25,18 +71,24 @@ def last_closed_period(session: Session, contract_id: str) -> str | None:
 
 
 def list_statements(session: Session) -> list[Statement]:
-    """Every statement, the latest period first."""
-    return list(session.scalars(select(Statement).order_by(Statement.period.desc(), Statement.id)))
+    """Every version of every statement, the latest period first."""
+    query = select(Statement).order_by(Statement.period.desc(), Statement.contract_id, Statement.version.desc())
+    return list(session.scalars(query))
 
 
 def statement_page(session: Session, at: Paging, *, customer_id: str | None = None) -> Paged[Statement]:
-    """A page of statements, the latest period first: of all customers, or of one."""
+    """A page of statements, the latest period first: of all customers, or those that were sent to one."""
     query = select(Statement)
     if customer_id is not None:
         query = query.join(Contract, Contract.id == Statement.contract_id).where(Contract.customer_id == customer_id)
+        sent = select(StatementStep.id).where(
+            StatementStep.statement_id == Statement.id, StatementStep.step == Step.SEND.value
+        )
+        query = query.where(sent.exists())
     return read_page(session, query, by=(Statement.period, Statement.id), at=at)
 
 
-def list_outcomes(session: Session) -> list[Outcome]:
-    """Every outcome, the latest period first."""
-    return list(session.scalars(select(Outcome).order_by(Outcome.period.desc(), Outcome.contract_id)))
+def list_outcomes(session: Session, *, period: str | None = None) -> list[Outcome]:
+    """Every outcome, or those of one month; the latest period first."""
+    query = select(Outcome).order_by(Outcome.period.desc(), Outcome.contract_id)
+    return list(session.scalars(query if period is None else query.where(Outcome.period == period)))

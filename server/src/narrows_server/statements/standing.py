@@ -1,8 +1,9 @@
 """
 Where a statement stands between its two parties: draft → sent → accepted or disputed → superseded.
 
-Pure. Accepted by the customer's signature, or by ten days of silence after it was sent; only then may it be invoiced. A
-statement is never changed: whatever follows from a dispute or from late records is a new one that supersedes it.
+Pure. Accepted by the customer's word or signature, or by ten days of silence after it was sent; only then may it be
+invoiced. A statement is never changed: whatever follows from a dispute or from late records is a new version that
+supersedes it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Step(StrEnum):
     """What somebody does with a statement."""
 
     SEND = "send"
-    COUNTERSIGN = "countersign"
+    ACCEPT = "accept"  # By the customer, or by the contract if it says that a close is binding.
     DISPUTE = "dispute"
     SUPERSEDE = "supersede"
 
@@ -38,10 +39,10 @@ class Step(StrEnum):
 _STEPS = {
     (Standing.DRAFT, Step.SEND): Standing.SENT,
     (Standing.DRAFT, Step.SUPERSEDE): Standing.SUPERSEDED,
-    (Standing.SENT, Step.COUNTERSIGN): Standing.ACCEPTED,
+    (Standing.SENT, Step.ACCEPT): Standing.ACCEPTED,
     (Standing.SENT, Step.DISPUTE): Standing.DISPUTED,
     (Standing.SENT, Step.SUPERSEDE): Standing.SUPERSEDED,
-    (Standing.DISPUTED, Step.COUNTERSIGN): Standing.ACCEPTED,
+    (Standing.DISPUTED, Step.ACCEPT): Standing.ACCEPTED,
     (Standing.DISPUTED, Step.SUPERSEDE): Standing.SUPERSEDED,
     (Standing.ACCEPTED, Step.SUPERSEDE): Standing.SUPERSEDED,
 }

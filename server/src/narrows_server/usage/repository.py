@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+import orjson
 from narrows_metering.record import Record
 from sqlalchemy import CursorResult, delete, func, or_, select, text
 from sqlalchemy.orm import Session, aliased
@@ -16,6 +17,7 @@ from narrows_server.usage.arrival import Arrival
 from narrows_server.usage.models import Fork, Installation, IssuedReceipt, OpenGap, StoredRecord
 
 PAGE_RECORDS = 5_000
+_PAYLOADS_THAT_COUNT = frozenset({"encode", "evidence", "delivery"})
 
 # One statement with five parameters, whatever the number of records: neither a driver nor a protocol has to walk
 # through them. Canonical JSON has no line breaks; the other columns have no commas.
@@ -173,8 +175,32 @@ def read_records(session: Session, installation_id: str, *, last_seq: int) -> It
         )
         rows = session.execute(query).all()
         for seq, document in rows:
-            yield Record.from_dict(json.loads(document))
+            yield Record.from_dict(orjson.loads(document))
             after = seq
+        if len(rows) < PAGE_RECORDS:
+            return
+
+
+def read_payloads(
+    session: Session, installation_id: str, *, after: int, last_seq: int
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Kind and payload of the encodes, evidence and deliveries behind number *after*, read a page at a time."""
+    while True:
+        query = (
+            select(StoredRecord.seq, StoredRecord.kind, StoredRecord.document)
+            .where(
+                StoredRecord.installation_id == installation_id,
+                StoredRecord.seq > after,
+                StoredRecord.seq <= last_seq,
+            )
+            .order_by(StoredRecord.seq)
+            .limit(PAGE_RECORDS)
+        )
+        rows = session.execute(query).all()
+        for seq, kind, document in rows:
+            after = seq
+            if kind in _PAYLOADS_THAT_COUNT:
+                yield kind, orjson.loads(document)["payload"]
         if len(rows) < PAGE_RECORDS:
             return
 
