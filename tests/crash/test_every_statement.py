@@ -25,7 +25,7 @@ from ..server.builders import NOVEMBER, Site, a_contract, a_site, an_occasion, s
 from ..server.postgres import Postgres
 from .books import Books, Struck, failing_after
 
-DECEMBER_FIRST = datetime(2026, 12, 1, 6, tzinfo=UTC)
+DECEMBER_FOURTH = datetime(2026, 12, 4, 6, tzinfo=UTC)
 STATEMENTS_MAX = 200
 
 Work = Callable[[Office], object]
@@ -79,7 +79,7 @@ def intake(report: tuple[bytes, str]) -> Work:
 
 def close_month(office: Office) -> object:
     with office.database.transaction() as session:
-        return statements.close(session, "kanal-1", NOVEMBER, occasion=an_occasion(DECEMBER_FIRST))
+        return statements.close(session, "kanal-1", NOVEMBER, occasion=an_occasion(DECEMBER_FOURTH))
 
 
 def check_every_statement(books: Books, work: Work, *, looks_again: bool = False) -> int:

@@ -181,7 +181,7 @@ def demonstrate(video: Path, out: Path, crf: int) -> dict[str, Any]:
             again = demo.run_json("narrows", "usage", "report")
             ledger = demo.run_json("narrows", "usage", "verify")
         with demo.step("close", "vendor: close the month"):
-            closed = demo.run_json("narrows-server", "month", "close", month, "--early")
+            closed = demo.run_json("narrows-server", "close", "--month", month, "--early")
         outcome = closed["outcomes"][0]
         with demo.step("invoice", "vendor: statement and invoice"):
             statement_path, invoice_path = out / "statement.json", out / "invoice.pdf"

@@ -126,7 +126,7 @@ def test_closing_the_month_again_gives_the_same_invoice(out: Path, summary: dict
     demo = Demo(out, 36)
     month = json.loads((out / "statement.json").read_text())["period"]["month"]
 
-    (outcome,) = demo.run_json("narrows-server", "month", "close", month, "--early")["outcomes"]
+    (outcome,) = demo.run_json("narrows-server", "close", "--month", month, "--early")["outcomes"]
 
     assert outcome["invoice"] == summary["invoice"]["number"]
     assert len(demo.run_json("narrows-server", "invoice", "list")) == 1

@@ -115,8 +115,8 @@ class TestAMonth:
         texts = [line.text for line in rate(parts, period="2026-11", currency="EUR", year=EARLY)]
 
         assert texts == [
-            "20 % of EUR 100.00 saved, days 1 to 15",
-            "25 % of EUR 100.00 saved, days 16 to 30",
+            "20 % of 100.00 EUR saved, days 1 to 15",
+            "25 % of 100.00 EUR saved, days 16 to 30",
         ]
 
     def test_every_line_says_what_it_is(self) -> None:
@@ -124,13 +124,13 @@ class TestAMonth:
         texts = [line.text for line in rate_month([a_part(terms)], period="2026-11", currency="EUR")]
 
         assert texts == [
-            "20 % of EUR 100.00 saved",
-            "To the floor of EUR 30.00",
-            "To the minimum of EUR 40.00",
-            "To the cap of EUR 35.00",
+            "20 % of 100.00 EUR saved",
+            "To the floor of 30.00 EUR",
+            "To the minimum of 40.00 EUR",
+            "To the cap of 35.00 EUR",
         ]
         nothing = rate_month([a_part(saved=-5)], period="2026-11", currency="EUR")
-        assert [(line.text, line.period) for line in nothing] == [("No share of EUR −0.05 saved", "2026-11")]
+        assert [(line.text, line.period) for line in nothing] == [("No share of −0.05 EUR saved", "2026-11")]
 
 
 class TestCorrections:
@@ -205,8 +205,8 @@ class TestTheYear:
 
         assert [(line.period, line.text) for line in lines[1:]] == [
             ("2026-11/2027-10", "True-up: the savings of 2026-11/2027-10 as a whole"),
-            ("2026-11/2027-10", "To the minimum of EUR 120.00 for 2026-11/2027-10"),
-            ("2026-11/2027-10", "To the cap of EUR 110.00 for 2026-11/2027-10"),
+            ("2026-11/2027-10", "To the minimum of 120.00 EUR for 2026-11/2027-10"),
+            ("2026-11/2027-10", "To the cap of 110.00 EUR for 2026-11/2027-10"),
         ]
 
 

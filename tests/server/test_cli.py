@@ -97,7 +97,7 @@ def test_what_people_see_is_what_programs_see(
 ) -> None:
     site.record(*some_usage())
     send(browser, site.report())
-    run(commands, "month", "close", "2026-11", "--early")
+    run(commands, "close", "--month", "2026-11", "--early")
     (invoice,) = json.loads(run(commands, "invoice", "list", "--json").stdout)
 
     assert invoice["number"] in run(commands, "invoice", "list").stdout
@@ -112,7 +112,7 @@ def test_what_people_see_is_what_programs_see(
 def test_a_held_contract_makes_the_close_exit_with_1(commands: CliRunner) -> None:
     add_contract(commands)
 
-    assert "the month is not over" in run(commands, "month", "close", "2999-01", expect=1).stdout
+    assert "the month is not over" in run(commands, "close", "--month", "2999-01", expect=1).stdout
 
 
 @pytest.mark.parametrize(
@@ -120,8 +120,8 @@ def test_a_held_contract_makes_the_close_exit_with_1(commands: CliRunner) -> Non
     [
         (("license", "revoke", "lic_none"), 1, "there is no license lic_none"),
         (("invoice", "pdf", "INV-1", "--out", "x.pdf"), 1, "there is no invoice INV-1"),
-        (("month", "close", "2026-13"), 2, "not a month"),
-        (("month", "close", "November"), 2, "not a month"),
+        (("close", "--month", "2026-13"), 2, "not a month"),
+        (("close", "--month", "November"), 2, "not a month"),
         (("tariff", "add", "no/such/file.json"), 2, "cannot be read"),
         (("tariff", "add", "-"), 2, "not JSON"),
         (("init", "--vendor-email", "x@example.org"), 2, "--vendor-name"),
@@ -150,7 +150,7 @@ def test_a_folder_without_init_says_to_run_it(tmp_path: Path) -> None:
     assert "narrows-server init" in done.stderr
 
 
-@pytest.mark.parametrize("command", [("license", "issue"), ("month", "close"), ("tariff", "add"), ("serve",)])
+@pytest.mark.parametrize("command", [("license", "issue"), ("close",), ("tariff", "add"), ("serve",)])
 def test_help_shows_an_example(commands: CliRunner, command: tuple[str, ...]) -> None:
     help_text = run(commands, *command, "--help").stdout
 

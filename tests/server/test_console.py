@@ -20,7 +20,7 @@ from narrows_server.usage import repository
 from .builders import NOVEMBER, Browser, Site, a_license, an_occasion, send, some_contract, some_usage
 from .people import a_person, at_a_browser
 
-DECEMBER_FIRST = datetime(2026, 12, 1, 6, tzinfo=UTC)
+DECEMBER_FOURTH = datetime(2026, 12, 4, 6, tzinfo=UTC)
 READ_ONLY_PATHS = (
     "/v1/installations",
     "/v1/licenses",
@@ -68,7 +68,7 @@ class TestOverview:
         site.record(*some_usage())
         send(signed_in, site.report())
         with office.database.transaction() as session:
-            statements.close(session, "kanal-1", NOVEMBER, occasion=an_occasion(DECEMBER_FIRST))
+            statements.close(session, "kanal-1", NOVEMBER, occasion=an_occasion(DECEMBER_FOURTH))
         page = signed_in.get("/").text
 
         for text in ("Kanal Fünf AB", site.installation_id, "November 2026", "200.0 GB", "EUR 2.00", "invoice.issued"):

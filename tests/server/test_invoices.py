@@ -27,7 +27,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from .billing import BERLIN, DECEMBER_FIRST, PARIS, a_customer, an_entity, an_invoice, an_order
+from .billing import BERLIN, DECEMBER_FOURTH, PARIS, a_customer, an_entity, an_invoice, an_order
 from .builders import NOVEMBER, NOW, Browser, Clock, Site, an_occasion, send, some_usage
 from .postgres import Postgres
 
@@ -77,7 +77,7 @@ def issue(office: Office, browser: Browser, site: Site, usage: list[tuple[Record
     site.record(*usage)
     send(browser, site.report())
     with office.database.transaction() as session:
-        outcome = statements.close(session, "kanal-1", NOVEMBER, occasion=an_occasion(DECEMBER_FIRST))
+        outcome = statements.close(session, "kanal-1", NOVEMBER, occasion=an_occasion(DECEMBER_FOURTH))
         invoice = session.get(Invoice, outcome.invoice_id)
         assert invoice is not None
         assert invoice.number is not None
@@ -114,7 +114,7 @@ def issue_one(office: Office, plan: tuple[str, bool, bool]) -> str | None:
             number = an_invoice(session, an_order(entity_id=entity_id)).number
             assert number is not None
             if is_credited:
-                occasion = an_occasion(DECEMBER_FIRST)
+                occasion = an_occasion(DECEMBER_FOURTH)
                 number = credit_notes.credit(session, number, reason="Wrong month", occasion=occasion).number
             if gives_up:
                 raise _Rollback
@@ -209,7 +209,7 @@ class TestIssued:
         with office.database.snapshot() as session:
             _, statement = _only(session)
 
-        assert (written["issued_on"], written["due_on"]) == ("2026-12-01", "2026-12-31")
+        assert (written["issued_on"], written["due_on"]) == ("2026-12-04", "2027-01-03")
         assert written["period"] == {"first_day": "2026-11-01", "last_day": "2026-11-30"}
         assert written["seller"]["name"] == "Narrows"
         assert written["buyer"]["name"] == "Kanal Fünf AB"

@@ -26,7 +26,7 @@ from narrows_server.statements.service import close, require_statement
 from .builders import NOVEMBER, Browser, Clock, Site, a_site, an_occasion, some_usage
 
 RECORDS = 4  # `some_usage`, and what the ledger says about itself.
-DECEMBER_FIRST = datetime(2026, 12, 1, 6, tzinfo=UTC)
+DECEMBER_FOURTH = datetime(2026, 12, 4, 6, tzinfo=UTC)
 
 
 class Wire(httpx.BaseTransport):
@@ -71,7 +71,7 @@ def restored(home: Path, backup: Path, clock: Clock) -> Iterator[Office]:
 def statement_of_november(office: Office) -> tuple[str, str]:
     """Hash and text of the statement of a month that is closed at one and the same moment everywhere."""
     with office.database.transaction() as session:
-        outcome = close(session, "kanal-1", NOVEMBER, occasion=an_occasion(DECEMBER_FIRST))
+        outcome = close(session, "kanal-1", NOVEMBER, occasion=an_occasion(DECEMBER_FOURTH))
         assert outcome.statement_id is not None
         statement = require_statement(session, outcome.statement_id)
         return statement.hash, statement.document

@@ -35,7 +35,7 @@ def test_usage_becomes_an_invoice_that_the_customer_can_recompute(
 
     # when the month is closed
     commands = CliRunner(env={"NARROWS_SERVER_HOME": str(home)})
-    closed = commands.invoke(app, ["month", "close", "2026-11", "--early", "--json"])
+    closed = commands.invoke(app, ["close", "--month", "2026-11", "--early", "--json"])
     assert closed.exit_code == 0, closed.output
     (outcome,) = json.loads(closed.stdout)["outcomes"]
     # then 1,000 GB were delivered instead of 1,250, worth 12.50 at 0.05 a GB, and a fifth of it is ours

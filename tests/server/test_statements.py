@@ -30,13 +30,13 @@ from .builders import (
     some_usage,
 )
 
-DECEMBER_FIRST = datetime(2026, 12, 1, 6, tzinfo=UTC)
+DECEMBER_FOURTH = datetime(2026, 12, 4, 6, tzinfo=UTC)
 
 
 def close(
     office: Office,
     *,
-    at: datetime = DECEMBER_FIRST,
+    at: datetime = DECEMBER_FOURTH,
     period: Period = NOVEMBER,
     contract_id: str = "kanal-1",
     is_early: bool = False,

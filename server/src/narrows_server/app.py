@@ -16,6 +16,7 @@ from narrows_server.background import Repeating
 from narrows_server.console import account_pages, pages, sign_in_pages
 from narrows_server.console.gate import SeeOther
 from narrows_server.console.rendering import notice, redirect
+from narrows_server.contracts import endpoints as contracts
 from narrows_server.database import Database
 from narrows_server.description import describe
 from narrows_server.exports import endpoints as exports
@@ -41,6 +42,7 @@ PARTS = (
     transparency,
     licenses,
     leases,
+    contracts,
     statements,
     invoices,
     payments,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,8 +12,6 @@ import typer
 
 from narrows_server.contracts import repository, service
 from narrows_server.contracts.contract_document import ContractDocument, json_schema
-from narrows_server.contracts.models import ContractVersion
-from narrows_server.contracts.month import version_on
 from narrows_server.contracts.reading import parse, read_document
 from narrows_server.contracts.schemas import ContractOut, TariffOut, VersionOut
 from narrows_server.contracts.tariff_document import TariffDocument
@@ -133,11 +131,8 @@ def list_contracts(home: Home = None, as_json: AsJson = False) -> None:
     """Show every contract with the terms that hold today."""
     with office_of(home) as office, office.database.snapshot() as session:
         today = office.clock().date()
-        versions: dict[str, list[ContractVersion]] = {}
-        for version in repository.list_all_versions(session):
-            versions.setdefault(version.contract_id, []).append(version)
         rows = [
-            ContractOut.of(contract, _holding(versions[contract.id], today))
+            ContractOut.of(contract, service.version_row_on(session, contract.id, today))
             for contract in repository.list_contracts(session)
         ]
     if as_json:
@@ -216,12 +211,6 @@ def _read(file: str) -> bytes:
         return Path(file).read_bytes()
     except OSError as error:
         raise Invalid(f"{file} cannot be read: {error.strerror}") from error
-
-
-def _holding(rows: list[ContractVersion], day: date) -> ContractVersion:
-    versions = [service.read_version(row) for row in rows]
-    holding = version_on(versions, day) or versions[0]
-    return next(row for row in rows if row.number == holding.number)
 
 
 def _changes(before: dict[str, Any], after: dict[str, Any]) -> str:

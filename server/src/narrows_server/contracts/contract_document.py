@@ -8,16 +8,18 @@ currency, time zone and first day never change: that is another contract.
 
 from __future__ import annotations
 
-from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
+from narrows_metering.baseline_spec import BaselineSpec
+from narrows_metering.bench import Bench, Stipulation
 from narrows_metering.cdn_tariff import ANY_REGION
 from narrows_metering.estimator import MILLION, Method
 from narrows_metering.sampling import SAMPLE_COUNT
-from narrows_metering.share import SHARE_TIERS_MAX, ShareTier, ShareTiers, check_tiers
-from narrows_metering.terms import PERCENT_MAX, SAMPLE_COUNT_MAX, SEGMENT_COUNT_MAX
+from narrows_metering.share import SHARE_TIERS_MAX, SharePart, ShareTier, ShareTiers, check_tiers
+from narrows_metering.tariff import Tariff, Tier
+from narrows_metering.terms import PERCENT_MAX, SAMPLE_COUNT_MAX, SEGMENT_COUNT_MAX, Period, Terms
 from narrows_metering.valuation import Mode
 from pydantic import Field, model_validator
 
@@ -30,7 +32,7 @@ PAYMENT_DAYS_MAX: Final = 180
 LATE_MONTHS_MAX: Final = 24
 
 FIXED: Final = ("format", "customer", "legal_entity", "currency", "time_zone", "starts_on")
-MONTHLY: Final = ("tariff", "baseline", "metric", "valuation", "evidence", "exchange")
+MONTHLY: Final = ("tariff", "baseline", "baseline_spec", "metric", "valuation", "evidence", "exchange")
 
 
 class Acceptance(StrEnum):
@@ -69,6 +71,8 @@ class EvidenceTerms(Document):
     psnr_tolerance_percent: Annotated[int, Field(ge=0, le=PERCENT_MAX)] | None = None
     sample_count: Annotated[int, Field(ge=2, le=SAMPLE_COUNT_MAX)] = SAMPLE_COUNT
     segment_count: Annotated[int, Field(ge=2, le=SEGMENT_COUNT_MAX)] | None = None  # Of a long rendition.
+    bench: dict[str, Any] | None = None  # Of M1: the signed bench by which the first months are billed.
+    holdout_percent: int | None = None  # Of M4: how much of the sessions gets the baseline's ladder.
 
 
 class ExchangeTerms(Document):
@@ -91,6 +95,7 @@ class ContractDocument(Document):
 
     tariff: Id
     baseline: Literal[BASELINES]  # type: ignore[valid-type]
+    baseline_spec: dict[str, Any] | None = None  # All that decides what it needs; null accepts any settings.
     metric: Literal[METRICS]  # type: ignore[valid-type]
     valuation: Valuation = Valuation()
     evidence: EvidenceTerms = EvidenceTerms()
@@ -114,6 +119,8 @@ class ContractDocument(Document):
             raise ValueError("ends_on: before starts_on")
         if self.valuation.mode is Mode.REFERENCE_PRICE and ANY_REGION not in self.valuation.reference_prices:
             raise ValueError(f"valuation/reference_prices: none for {ANY_REGION}, which is all regions not named")
+        # Whatever `narrows_metering` would refuse at the month's end is refused here.
+        Terms(contract_id="contract", tariff=_ANY_TARIFF, share=_one_part(self.tiers()), **self.measuring())
         terms = self.rating_terms()
         cap = terms.cap_month_minor
         if cap is not None and cap < max(terms.floor_minor, terms.minimum_month_minor):
@@ -145,12 +152,39 @@ class ContractDocument(Document):
             is_trued_up=self.true_up,
         )
 
-    def holds_on(self, day: date) -> bool:
-        """Whether *day* lies between the contract's first and its last."""
-        return self.starts_on <= day and (self.ends_on is None or day <= self.ends_on)
+    def measuring(self) -> dict[str, Any]:
+        """What of the terms `narrows_metering.terms.Terms` takes as it stands here. Raises ValueError."""
+        evidence = self.evidence
+        stipulation = None
+        if evidence.bench is not None:
+            first_month = Period(year=self.starts_on.year, month=self.starts_on.month)
+            stipulation = Stipulation(bench=Bench.from_dict(evidence.bench), first_month=first_month)
+        return {
+            "customer_id": self.customer,
+            "baseline_id": self.baseline,
+            "baseline": None if self.baseline_spec is None else BaselineSpec.from_dict(self.baseline_spec),
+            "metric": self.metric,
+            "currency": self.currency,
+            "mode": self.valuation.mode,
+            "reference_prices": self.valuation.reference_prices,
+            "method": evidence.method,
+            "stipulation": stipulation,
+            "holdout_percent": evidence.holdout_percent,
+            "noise_ppm": evidence.noise_ppm,
+            "psnr_tolerance_percent": evidence.psnr_tolerance_percent,
+            "sample_count": evidence.sample_count,
+            "segment_count": evidence.segment_count,
+        }
 
     def _minor(self, amount: Decimal, where: str) -> int:
         return to_minor(amount, self.currency, where=where)
+
+
+def _one_part(tiers: ShareTiers) -> tuple[SharePart, ...]:
+    return (SharePart(from_day=1, tiers=tiers),)
+
+
+_ANY_TARIFF: Final = Tariff(tariff_id="tariff", tiers=(Tier(up_to_bytes=None, price_per_gb=Decimal(0)),))
 
 
 def changed_members(before: ContractDocument, after: ContractDocument) -> tuple[str, ...]:

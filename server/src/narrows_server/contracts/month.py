@@ -118,22 +118,12 @@ def terms_of(
     document = month.document
     return Terms(
         contract_id=month.contract_id,
-        customer_id=document.customer,
-        baseline_id=document.baseline,
-        metric=document.metric,
         share=tuple(SharePart(from_day=part.from_day, tiers=part.terms.tiers) for part in month.parts),
-        currency=document.currency,
         exchange=exchange,
         tariff=tariff.tariff(document.tariff),
         cdn_tariffs=tariff.cdn_tariffs(document.tariff),
-        mode=document.valuation.mode,
-        reference_prices=document.valuation.reference_prices,
         invoiced_minor=invoiced,
-        method=document.evidence.method,
-        noise_ppm=document.evidence.noise_ppm,
-        psnr_tolerance_percent=document.evidence.psnr_tolerance_percent,
-        sample_count=document.evidence.sample_count,
-        segment_count=document.evidence.segment_count,
+        **document.measuring(),
     )
 
 

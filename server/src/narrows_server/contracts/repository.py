@@ -15,6 +15,7 @@ from narrows_server.contracts.models import (
     ExchangeRate,
     Tariff,
 )
+from narrows_server.paging import Paged, Paging, read_page
 
 
 def get_tariff(session: Session, tariff_id: str) -> Tariff | None:
@@ -31,6 +32,16 @@ def list_tariffs(session: Session) -> list[Tariff]:
 
 def list_contracts(session: Session) -> list[Contract]:
     return list(session.scalars(select(Contract).order_by(Contract.customer_id, Contract.id)))
+
+
+def contract_page(session: Session, at: Paging) -> Paged[Contract]:
+    """A page of contracts, the latest first."""
+    return read_page(session, select(Contract), by=(Contract.created_at, Contract.id), at=at)
+
+
+def tariff_page(session: Session, at: Paging) -> Paged[Tariff]:
+    """A page of tariffs, the latest first."""
+    return read_page(session, select(Tariff), by=(Tariff.created_at, Tariff.id), at=at)
 
 
 def list_contracts_begun_by(session: Session, day: date) -> list[Contract]:

@@ -6,7 +6,7 @@ import json
 from datetime import date, datetime
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from narrows_server.contracts.models import Contract, ContractVersion, Tariff
 
@@ -79,19 +79,29 @@ class ContractOut(BaseModel):
         )
 
 
-class TariffsOut(BaseModel):
-    """Every tariff."""
-
-    items: list[TariffOut]
-
-
-class ContractsOut(BaseModel):
-    """Every contract with the terms that hold today."""
-
-    items: list[ContractOut]
-
-
 class VersionsOut(BaseModel):
     """The versions of a contract, in the order in which they were recorded."""
 
     items: list[VersionOut]
+
+
+class TariffIn(BaseModel):
+    """A tariff to add: its document, as `narrows-server tariff schema` describes it, and an id of your choice."""
+
+    id: str | None = Field(default=None, max_length=64)
+    document: dict[str, Any]
+
+
+class ContractIn(BaseModel):
+    """A contract to add: its document, as `narrows-server contract schema` describes it, and an id of your choice."""
+
+    id: str | None = Field(default=None, max_length=64)
+    document: dict[str, Any]
+
+
+class AmendmentIn(BaseModel):
+    """Other terms from a day on."""
+
+    effective_on: date
+    patch: dict[str, Any]
+    reason: str | None = Field(default=None, max_length=2_000)

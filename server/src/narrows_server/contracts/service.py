@@ -28,6 +28,7 @@ from narrows_server.customers import repository as customers
 from narrows_server.customers.service import require_customer
 from narrows_server.errors import AlreadyExists, Invalid, NotFound
 from narrows_server.identity import new_id, require_id, slug
+from narrows_server.parties.service import require_entity
 
 RATE_DAYS_MAX = 7  # A rate may be this much older than the day that the contract names.
 
@@ -64,6 +65,8 @@ def add_contract(
     """A new contract, version 1. Raises `NotFound` for its customer or tariff, `AlreadyExists`, `Invalid`."""
     customer = require_customer(session, document.customer)
     require_tariff(session, document.tariff)
+    if document.legal_entity is not None:
+        require_entity(session, document.legal_entity)
     chosen = require_id(contract_id or new_id("con"))
     if repository.get_contract(session, chosen):
         raise AlreadyExists(f"there is a contract {chosen} already; choose another id with --id")
@@ -214,6 +217,13 @@ def document_on(session: Session, contract_id: str, day: date) -> ContractDocume
     """The terms that hold on *day*; before the contract's first day those with which it will begin."""
     versions = versions_of(session, contract_id)
     return (version_on(versions, day) or versions[0]).document
+
+
+def version_row_on(session: Session, contract_id: str, day: date) -> ContractVersion:
+    """The stored version that holds on *day*; before the contract's first day the first one."""
+    rows = repository.list_versions(session, contract_id)
+    holding = version_on([read_version(row) for row in rows], day)
+    return rows[0] if holding is None else rows[holding.number - 1]
 
 
 def read_version(row: ContractVersion) -> Version:

@@ -162,7 +162,8 @@ def _total(lines: Iterable[Line]) -> int:
 
 
 def _money(minor: int, currency: str) -> str:
-    return wording.money(minor, currency)
+    """`1,234.56 EUR`, as on the rest of an invoice."""
+    return f"{wording.money(minor, currency).removeprefix(currency).strip()} {currency}"
 
 
 def _days(part: Part) -> str:

@@ -15,7 +15,7 @@ from narrows_server import audit
 from narrows_server.audit import Occasion
 from narrows_server.contracts import repository as contracts
 from narrows_server.contracts.month import month_of
-from narrows_server.contracts.service import read_version, require_contract
+from narrows_server.contracts.service import active_month, read_version, require_contract
 from narrows_server.database import Database
 from narrows_server.errors import Invalid, NotFound
 from narrows_server.statements import repository
@@ -69,9 +69,9 @@ def close_month(
         try:
             with database.transaction() as session:
                 outcome = close(session, contract_id, period, occasion=occasion(), is_early=is_early, sends=sends)
-        except (Invalid, MeteringError) as error:
+        except (Invalid, MeteringError, NotFound) as error:
             with database.transaction() as session:
-                outcome = _hold(session, contract_id, period, str(error), occasion())
+                outcome = _hold(session, contract_id, period, error, occasion())
         yield outcome
 
 
@@ -102,7 +102,11 @@ def evidence(session: Session, document: dict[str, Any]) -> dict[str, list[Recor
     }
 
 
-def _hold(session: Session, contract_id: str, period: Period, reason: str, occasion: Occasion) -> Outcome:
+def _hold(session: Session, contract_id: str, period: Period, error: Exception, occasion: Occasion) -> Outcome:
+    """Hold an active contract with what went wrong. Raises *error* for one that is not."""
+    if contracts.get_contract(session, contract_id) is None or active_month(session, contract_id, period) is None:
+        raise error
+    reason = str(error)
     outcome = repository.get_outcome(session, contract_id, str(period))
     if outcome is None:
         outcome = Outcome(contract_id=contract_id, period=str(period), statement_id=None, invoice_id=None)
