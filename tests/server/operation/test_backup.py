@@ -28,7 +28,7 @@ from sqlalchemy import select
 
 from ..builders import NOVEMBER, VENDOR, Clock, Site, a_contract, a_site, an_occasion, some_usage
 from ..postgres import Postgres
-from ..test_rebuild import DECEMBER_FIRST, report
+from ..test_rebuild import DECEMBER_FOURTH, report
 
 KINDS = ["sqlite", "postgresql"]
 
@@ -44,7 +44,7 @@ def a_server(kind: str, folder: Path, request: pytest.FixtureRequest) -> Iterato
         site.record(*some_usage())
         report(site, office)
         with office.database.transaction() as session:
-            close(session, "kanal-1", NOVEMBER, occasion=an_occasion(DECEMBER_FIRST))
+            close(session, "kanal-1", NOVEMBER, occasion=an_occasion(DECEMBER_FOURTH))
         yield office
 
 
@@ -79,12 +79,12 @@ def test_a_restored_server_has_the_same_books_and_goes_on(
 ) -> None:
     with a_server(out_of, tmp_path / "old", request) as office:
         before = books(office)
-        back_up(office.settings, office.database, tmp_path / "server.backup", at=DECEMBER_FIRST)
+        back_up(office.settings, office.database, tmp_path / "server.backup", at=DECEMBER_FOURTH)
     settings = settings_in(into, tmp_path / "new", request)
 
     restore(tmp_path / "server.backup", settings)
 
-    with open_office(settings, clock=Clock(DECEMBER_FIRST + timedelta(days=1))) as office:
+    with open_office(settings, clock=Clock(DECEMBER_FOURTH + timedelta(days=1))) as office:
         assert books(office) == before
         # New customers, records, rows of the audit trail and invoices continue the old numbers.
         a_contract(office, customer_id="next", contract_id="next-1")
