@@ -75,3 +75,17 @@ def test_running_without_a_network(vendor: Vendor, tmp_path: Path, monkeypatch: 
         run(command, environment_of(vendor, machine))
 
     assert vendor.delivered() == 5
+
+
+def test_operating_a_server(vendor: Vendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    environment = {
+        "NARROWS_SERVER_HOME": str(vendor.office.settings.home),
+        "NARROWS_SERVER_PUBLIC_URL": "https://narrows.example",
+    }
+    page = commands("operate-a-server.md")
+    assert len(page) >= 6
+    for command in page:
+        run(command, environment)
+
+    assert (tmp_path / "restored" / "trust-bundle.json").exists()

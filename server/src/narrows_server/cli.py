@@ -149,11 +149,15 @@ def _serve(office: Office, host: str, port: int) -> None:
 
     from narrows_server.app import create_app
     from narrows_server.limits import Rates
+    from narrows_server.operation import tracing
     from narrows_server.operation.observing import set_up_log
 
     set_up_log()
+    app = create_app(office, rates=Rates())
+    if office.settings.is_traced:
+        tracing.trace(app, office.database)
     config = uvicorn.Config(
-        create_app(office, rates=Rates()),
+        app,
         log_config=None,  # The log is set up already.
         log_level="warning",
         access_log=False,

@@ -23,6 +23,7 @@ OIDC_ISSUER_VARIABLE = "NARROWS_SERVER_OIDC_ISSUER"
 OIDC_CLIENT_VARIABLE = "NARROWS_SERVER_OIDC_CLIENT_ID"
 OIDC_SECRET_VARIABLE = "NARROWS_SERVER_OIDC_CLIENT_SECRET_FILE"  # noqa: S105 - the name of a variable
 DEVELOPMENT_VARIABLE = "NARROWS_SERVER_DEVELOPMENT"
+TRACES_VARIABLE = "NARROWS_SERVER_TRACES"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,7 @@ class Settings:
     oidc_client_id: str | None = None
     oidc_secret_path: Path | None = None
     is_development: bool = False  # Webhooks may go to this machine and without TLS. Never for the world.
+    is_traced: bool = False  # Spans are sent as the OTEL_* variables say.
 
     @classmethod
     def read(cls, environ: Mapping[str, str], *, home: Path | None = None) -> Settings:
@@ -62,6 +64,7 @@ class Settings:
             oidc_client_id=environ.get(OIDC_CLIENT_VARIABLE) or None,
             oidc_secret_path=Path(secret) if (secret := environ.get(OIDC_SECRET_VARIABLE)) else None,
             is_development=environ.get(DEVELOPMENT_VARIABLE, "") not in ("", "0"),
+            is_traced=environ.get(TRACES_VARIABLE, "") not in ("", "0"),
         )
 
     def single_sign_on(self) -> SsoSettings | None:

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from narrows_server.access.roles import Action
 from narrows_server.app import create_app
 from narrows_server.office import Office
@@ -38,7 +37,6 @@ def log() -> Iterator[io.StringIO]:
     yield stream
     root.handlers = handlers
     root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def lines(log: io.StringIO) -> list[dict[str, object]]:

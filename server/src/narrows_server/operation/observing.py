@@ -30,6 +30,13 @@ SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 QUIET_ROUTES: Final = frozenset({"/live", "/health", "/metrics"})  # Asked every few seconds: only failures are logged.
 NO_ROUTE: Final = "(none)"
 
+_SHARED: Final[list[Any]] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+
 
 class Metrics:
     """The registry of one application, so that two in one process do not count for each other."""
@@ -83,7 +90,12 @@ class Observing:
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self.app, self._metrics = app, metrics
-        self._log = structlog.get_logger("narrows_server.request")
+        # Through logging, so that nothing is printed where nobody set up a log.
+        self._log = structlog.wrap_logger(
+            logging.getLogger("narrows_server.request"),
+            processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+            wrapper_class=structlog.stdlib.BoundLogger,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -125,17 +137,6 @@ class Observing:
 
 def set_up_log(stream: TextIO = sys.stderr) -> None:
     """Everything that is logged, by us and by libraries, as one object a line, or readably on a terminal."""
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=True,
-    )
     renderer: list[Any] = (
         [structlog.dev.ConsoleRenderer()]
         if stream.isatty()
@@ -144,7 +145,8 @@ def set_up_log(stream: TextIO = sys.stderr) -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer]
+            foreign_pre_chain=_SHARED,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
         )
     )
     root = logging.getLogger()
