@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from .builders import NOW, VENDOR, an_occasion
 
-DECEMBER_FOURTH = datetime(2026, 12, 4, 6, tzinfo=UTC)
+DECEMBER_FIRST = datetime(2026, 12, 1, 6, tzinfo=UTC)
 BERLIN = replace(
     VENDOR, name="Narrows GmbH", vat_id="DE136695976", registration="HRB 208118 B", bank="Deutsche Kreditbank"
 )
@@ -100,7 +100,7 @@ def an_order(*lines: Line, entity_id: str = "vendor", customer_id: str = "acme",
     return InvoiceOrder(**{**given, **members})
 
 
-def an_invoice(session: Session, order: InvoiceOrder | None = None, *, at: datetime = DECEMBER_FOURTH) -> Invoice:
+def an_invoice(session: Session, order: InvoiceOrder | None = None, *, at: datetime = DECEMBER_FIRST) -> Invoice:
     """An issued invoice."""
     occasion = Occasion(actor="admin:test", at=at)
     return invoices.issue(session, invoices.draft(session, order or an_order(), occasion=occasion), occasion=occasion)

@@ -25,11 +25,11 @@ from narrows_server.tax.breakdown import break_down, tax_of
 from narrows_server.tax.treatment import Category, Treatment
 from sqlalchemy.orm import Session
 
-from .billing import BERLIN, DECEMBER_FOURTH, a_customer, a_line, an_invoice, an_order
+from .billing import BERLIN, DECEMBER_FIRST, a_customer, a_line, an_invoice, an_order
 from .builders import an_occasion
 
 RATES = ("0", "7.7", "8.1", "16", "19", "25.5")
-LATER = an_occasion(DECEMBER_FOURTH)
+LATER = an_occasion(DECEMBER_FIRST)
 
 
 def a_document(nets: list[tuple[int, str]]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from narrows_server.statements import service as statements
 from narrows_server.transparency.service import merge
 from sqlalchemy.orm import Session
 
-from .billing import BERLIN, DECEMBER_FOURTH, a_customer, a_line, an_invoice, an_order
+from .billing import BERLIN, DECEMBER_FIRST, a_customer, a_line, an_invoice, an_order
 from .builders import NOVEMBER, Browser, Site, an_occasion, send, some_usage
 
 LATER = an_occasion(datetime(2026, 12, 20, 9, tzinfo=UTC))
@@ -252,12 +252,12 @@ class TestAuditPack:
         site.record(*some_usage())
         send(browser, site.report())
         merge(office.database)
-        occasion = an_occasion(DECEMBER_FOURTH)
+        occasion = an_occasion(DECEMBER_FIRST + timedelta(days=3))
         with office.database.transaction() as session:
             statements.close(session, "kanal-1", NOVEMBER, occasion=occasion)
             credit_notes.credit(session, "INV-2026-000001", parts={1: 50}, reason="Goodwill", occasion=occasion)
         with office.database.snapshot() as session:
-            return audit_pack.write(session, "INV-2026-000001", keyring=office.keyring, at=DECEMBER_FOURTH)
+            return audit_pack.write(session, "INV-2026-000001", keyring=office.keyring, at=occasion.at)
 
     def test_is_checked_on_another_machine_with_the_kit_alone(
         self, office: Office, pack: bytes, tmp_path: Path
@@ -310,6 +310,6 @@ class TestAuditPack:
 
     def test_of_the_same_books_has_the_same_bytes(self, office: Office, pack: bytes) -> None:
         with office.database.snapshot() as session:
-            again = audit_pack.write(session, "INV-2026-000001", keyring=office.keyring, at=DECEMBER_FOURTH)
+            again = audit_pack.write(session, "INV-2026-000001", keyring=office.keyring, at=DECEMBER_FIRST)
 
         assert again == pack

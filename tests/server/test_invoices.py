@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,11 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from .billing import BERLIN, DECEMBER_FOURTH, PARIS, a_customer, an_entity, an_invoice, an_order
+from .billing import BERLIN, DECEMBER_FIRST, PARIS, a_customer, an_entity, an_invoice, an_order
 from .builders import NOVEMBER, NOW, Browser, Clock, Site, an_occasion, send, some_usage
 from .postgres import Postgres
+
+DECEMBER_FOURTH = datetime(2026, 12, 4, 6, tzinfo=UTC)
 
 FORBIDDEN_CHANGES = (
     "UPDATE invoice SET total_minor = total_minor + 1",
@@ -114,7 +116,7 @@ def issue_one(office: Office, plan: tuple[str, bool, bool]) -> str | None:
             number = an_invoice(session, an_order(entity_id=entity_id)).number
             assert number is not None
             if is_credited:
-                occasion = an_occasion(DECEMBER_FOURTH)
+                occasion = an_occasion(DECEMBER_FIRST)
                 number = credit_notes.credit(session, number, reason="Wrong month", occasion=occasion).number
             if gives_up:
                 raise _Rollback

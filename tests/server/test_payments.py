@@ -28,11 +28,11 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from .billing import BERLIN, DECEMBER_FOURTH, a_customer, a_line, an_invoice, an_order
+from .billing import BERLIN, DECEMBER_FIRST, a_customer, a_line, an_invoice, an_order
 from .builders import an_occasion
 
-TODAY = DECEMBER_FOURTH.date()
-LATER = an_occasion(DECEMBER_FOURTH)
+TODAY = DECEMBER_FIRST.date()
+LATER = an_occasion(DECEMBER_FIRST)
 
 
 @pytest.fixture
