@@ -140,6 +140,87 @@ class TestFormats:
         (total,) = read_deliveries([path], RENDITIONS, log_format=LogFormat.CLOUDFRONT).deliveries
         assert (total.rendition, total.bytes) == ("a1", 1000)
 
+    def test_cloudfront_writes_its_parquet_with_underscores(self, tmp_path: Path) -> None:
+        plain, path = tmp_path / "rows.json", tmp_path / "rows.parquet"
+        plain.write_text(ndjson({name.replace("-", "_"): value for name, value in ROW.items()}))
+        with duckdb.connect() as engine:
+            engine.execute(f"COPY (FROM '{plain}') TO '{path}' (FORMAT parquet)")
+        (total,) = read_deliveries([path], RENDITIONS, log_format=LogFormat.CLOUDFRONT).deliveries
+        assert (total.rendition, total.bytes) == ("a1", 1000)
+
+    def test_all_33_fields_of_cloudfront_are_read_whatever_stands_in_them(self, tmp_path: Path) -> None:
+        fields = (
+            "date time x-edge-location sc-bytes c-ip cs-method cs(Host) cs-uri-stem sc-status cs(Referer) "
+            "cs(User-Agent) cs-uri-query cs(Cookie) x-edge-result-type x-edge-request-id x-host-header cs-protocol "
+            "cs-bytes time-taken x-forwarded-for ssl-protocol ssl-cipher x-edge-response-result-type "
+            "cs-protocol-version fle-status fle-encrypted-fields c-port time-to-first-byte "
+            "x-edge-detailed-result-type sc-content-type sc-content-len sc-range-start sc-range-end"
+        )
+        row = (
+            "2026-11-10 07:13:09 FRA56-P2 1000 2001:db8::1 GET d1.cloudfront.net /film/1080.mkv 206 - "
+            "Mozilla/5.0%20(X11;%20%22a%22) CMCD=br%253D3200%252Cd%253D4004 - Hit k6WGMNkEzR5BEM_SaF47gjtX9zBDO2m== "
+            "media.example.com https 312 0.082 - TLSv1.3 TLS_AES_128_GCM_SHA256 Hit HTTP/2.0 - - 11040 0.082 Hit "
+            "video/x-matroska 78 0 499"
+        )
+        left = row.replace(" 206 ", " 000 ").replace("k6WG", "k7WG")
+        log = f"#Version: 1.0\n#Fields: {fields}\n" + "".join("\t".join(one.split()) + "\n" for one in (row, left))
+        read = reading(tmp_path, gzip.compress(log.encode()))
+        assert [(total.bytes, total.requests) for total in read.deliveries] == [(1000, 1)]
+        assert read.ignored_requests == 1
+
+    def test_akamai_writes_numbers_as_text_and_leaves_out_what_is_nothing(self, tmp_path: Path) -> None:
+        line = {
+            "version": "1", "streamId": "1234", "cp": "123456", "reqId": "1239f220", "reqTimeSec": "1794294789.123",
+            "bytes": "1000", "cliIP": "128.147.28.68", "statusCode": "206", "proto": "HTTPS", "reqHost": "c.net",
+            "reqMethod": "GET", "reqPath": "film/1080.mkv", "reqPort": "443", "rspContentLen": "9999",
+            "rspContentType": "video/x-matroska", "UA": "Mozilla%2F5.0+%28X11%29", "totalBytes": "1450",
+        }  # fmt: skip
+        not_modified = {key: value for key, value in line.items() if key != "bytes"}
+        not_modified |= {"statusCode": "304", "reqId": "2"}
+        aborted = {**line, "statusCode": "0", "reqId": "3"}
+        read = reading(tmp_path, ndjson(line, not_modified, aborted), log_format=LogFormat.AKAMAI)
+        assert [(total.bytes, total.requests) for total in read.deliveries] == [(1000, 1)]
+        assert read.ignored_requests == 2
+        lost = {key: value for key, value in line.items() if key != "bytes"}
+        assert refusal(tmp_path, ndjson(lost), log_format=LogFormat.AKAMAI).field == "bytes"
+
+    @pytest.mark.parametrize("time", ["2026-11-10T07:13:09Z", 1794294789, 1794294789123456789])
+    def test_what_a_worker_of_cloudflare_fetched_for_itself_reached_nobody(self, tmp_path: Path, time: object) -> None:
+        viewer = {**CLOUDFLARE, "EdgeStartTimestamp": time, "WorkerSubrequest": False}
+        inner = {**viewer, "WorkerSubrequest": True, "RayID": "8f2", "ParentRayID": "8f1"}
+        read = reading(tmp_path, ndjson(viewer, inner), log_format=LogFormat.CLOUDFLARE)
+        assert [(total.bytes, total.requests, total.window_start) for total in read.deliveries] == [(1000, 1, DAY)]
+        assert read.ignored_requests == 1
+
+    def test_what_a_client_sent_is_no_reason_to_refuse_an_access_log(self, tmp_path: Path) -> None:
+        good = (
+            '192.0.2.1 - jane doe [10/Nov/2026:07:13:09 +0000] "GET /film/1080.mkv HTTP/2.0" 200 1000 "-" "a \\"b\\""\n'
+        )
+        nonsense = (
+            '192.0.2.2 - - [10/Nov/2026:07:13:10 +0000] "\\x16\\x03\\x01\\x02" 400 166 "-" "-"\n'
+            '192.0.2.3 - - [10/Nov/2026:07:13:11 +0000] "" 400 0 "-" "-"\n'
+            '192.0.2.4 - - [10/Nov/2026:07:13:12 +0000] "GET /a\\"b HTTP/1.1" 404 - "-" "-"\n'
+        )
+        read = reading(tmp_path, good + nonsense, log_format=LogFormat.COMBINED)
+        assert [(total.bytes, total.requests) for total in read.deliveries] == [(1000, 1)]
+        assert (read.ignored_requests, read.unmatched_requests) == (3, 0)
+        assert refusal(tmp_path, good + "no log line at all\n", log_format=LogFormat.COMBINED).line == 2
+
+    def test_a_server_that_started_again_repeats_its_header(self, tmp_path: Path) -> None:
+        header = "#Software: Microsoft Internet Information Services 10.0\n#Version: 1.0\n#Fields: date time cs-method "
+        header += "cs-uri-stem cs-uri-query sc-status sc-bytes\n"
+        row = "2026-11-10 07:13:09 GET /film/1080.mkv - 200 1000\n"
+        read = reading(tmp_path, header + row + header + row, log_format=LogFormat.W3C)
+        assert [(total.bytes, total.requests) for total in read.deliveries] == [(2000, 2)]
+
+    def test_the_baselines_ladder_counts_apart_under_our_rendition(self, tmp_path: Path) -> None:
+        log = tsv((1000, "/film/1080.mkv"), (1300, "/base/1080.mp4"))
+        read = reading(tmp_path, log, baseline_renditions={"/base/1080.mp4": "a1"})
+        assert {(total.rendition, total.arm, total.bytes) for total in read.deliveries} == {
+            ("a1", "", 1000),
+            ("a1", "baseline", 1300),
+        }
+
     def test_players_say_how_long_they_played(self, tmp_path: Path) -> None:
         (total,) = reading(tmp_path, SAMPLES["players.json"][1], log_format=LogFormat.CMCD).deliveries
         assert total.payload()["played_ms"] == 4004

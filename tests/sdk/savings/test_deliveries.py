@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from narrows import files
+from narrows.cli.app import app
 from narrows.errors import UsageError
 from narrows.reporting.background import finish_reports
 from narrows.savings import deliveries
@@ -13,6 +15,8 @@ from narrows.savings.deliveries import Import
 from narrows.settings import Settings
 from narrows.usage.machine import open_meter
 from narrows_metering.importers.formats import LogFormat
+from narrows_metering.record import Kind
+from typer.testing import CliRunner
 
 from tests.sdk.builders import a_clip
 from tests.sdk.vendor import Vendor, serving
@@ -67,7 +71,10 @@ def test_logs_that_exceed_the_bill_are_scaled_down_and_too_far_apart_held(tmp_pa
     bill.write_text("region,day,bytes\n,2026-11-01,7300\n,2026-11-02,6099\n")
     scaled = deliveries.import_deliveries([log], served, how=Import(usage_report=bill), settings=settings)
     assert (scaled.held, scaled.delivered_bytes) == (False, 7300 + 5000)
-    assert [cell.billed_bytes for cell in scaled.reconciled] == [7300]
+    assert [(cell.billed_bytes, cell.agreement.value) for cell in scaled.reconciled] == [
+        (7300, "scaled"),
+        (6099, "agrees"),
+    ]
 
 
 def test_a_generic_log_needs_the_names_of_its_fields(tmp_path: Path, settings: Settings) -> None:
@@ -95,3 +102,56 @@ def test_an_import_needs_no_license(tmp_path: Path, settings: Settings) -> None:
     imported = deliveries.import_deliveries([tmp_path / "log"], {"/v/clip.mkv": coded.target}, settings=settings)
 
     assert imported.record_count == 2
+
+
+def test_of_a_file_that_has_grown_only_what_is_new_counts(tmp_path: Path, settings: Settings) -> None:
+    coded = files.encode(a_clip(tmp_path / "source.y4m"), tmp_path / "coded.mkv", settings=settings)
+    log, served = tmp_path / "log", {"/v/clip.mkv": coded.target}
+    log.write_text(LOG)
+    deliveries.import_deliveries([log], served, settings=settings)
+
+    for size in (700, 800):  # Twice, so that the second has two earlier versions.
+        log.write_text(f"{log.read_text()}2026-11-02\t23:00:00\t{size}\tGET\t/v/clip.mkv\t200\n")
+        grown = deliveries.import_deliveries([log], served, settings=settings)
+        assert (grown.record_count, grown.delivered_bytes, grown.request_count) == (1, size, 1)
+
+    with open_meter(settings) as meter:
+        recorded = [r.payload["bytes"] for r in meter.ledger.records() if r.kind is Kind.DELIVERY]
+    assert sum(recorded) == 12_500 + 700 + 800
+
+    other = tmp_path / "other"
+    other.write_text(LOG.replace("5000", "5001"))
+    assert deliveries.import_deliveries([other], served, settings=settings).delivered_bytes == 12_502
+
+
+def test_a_check_compares_and_records_nothing(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coded = files.encode(a_clip(tmp_path / "source.y4m"), tmp_path / "coded.mkv", settings=settings)
+    (tmp_path / "log").write_text(LOG)
+    (tmp_path / "bill.csv").write_text("region,day,bytes\n,2026-11-01,7300\n,2026-11-02,6099\n")
+    monkeypatch.setenv("NARROWS_LICENSE", str(settings.license_path))
+    monkeypatch.setenv("NARROWS_STATE", str(settings.state_folder))
+    command = ["usage", "import", str(tmp_path / "log"), "--map", f"/v/clip.mkv={coded.target}", "--check"]
+    shown = CliRunner().invoke(app, [*command, "--usage-report", str(tmp_path / "bill.csv")])
+
+    assert shown.exit_code == 0, shown.output
+    assert re.search(r"all +2026-11-01 +7,500 +7,300 +2\.74 % +7,300 +scaled", shown.output)
+    assert re.search(r"all +2026-11-02 +6,099 +6,099 +0\.00 % +6,099 +agrees", shown.output)
+    with open_meter(settings) as meter:
+        assert meter.ledger.head().seq == 2  # Enrolment and encode.
+
+
+def test_sessions_with_the_baselines_ladder_count_apart(tmp_path: Path, settings: Settings) -> None:
+    coded = files.encode(a_clip(tmp_path / "source.y4m"), tmp_path / "coded.mkv", settings=settings)
+    (tmp_path / "log").write_text(LOG)
+    imported = deliveries.import_deliveries(
+        [tmp_path / "log"],
+        {"/v/clip.mkv": coded.target},
+        baseline_files={"/v/other.mkv": coded.target},
+        settings=settings,
+    )
+    assert (imported.record_count, imported.unmatched_requests) == (3, 0)
+    with open_meter(settings) as meter:
+        arms = [r.payload.get("arm") for r in meter.ledger.records() if r.kind is Kind.DELIVERY]
+    assert sorted(map(str, arms)) == ["None", "None", "baseline"]

@@ -21,6 +21,7 @@ from narrows_metering.canonical import INTEGER_MAX
 from narrows_metering.errors import ImportFailed
 from narrows_metering.importers.formats import FIELDS, Fields, LogFormat
 from narrows_metering.importers.requests_table import add_file, open_table
+from narrows_metering.payload import BASELINE_ARM
 from narrows_metering.record import time_to_text
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class DeliveryTotal:
     cdn: str = ""
     region: str = ""
     played_ms: int = 0  # Of what players said (CMCD); 0 where nothing does.
+    arm: str = ""  # BASELINE_ARM: sessions with the baseline's ladder, counted under our rendition of the same title.
+    source_bytes: int = 0  # How long the file was; a longer one that begins with it has grown.
 
     def payload(self) -> dict[str, object]:
         """The payload of the delivery record to append."""
@@ -57,7 +60,13 @@ class DeliveryTotal:
             "source": self.source,
             "source_digest": self.source_digest,
         }
-        optional = {"cdn": self.cdn, "region": self.region, "played_ms": self.played_ms}
+        optional = {
+            "cdn": self.cdn,
+            "region": self.region,
+            "played_ms": self.played_ms,
+            "arm": self.arm,
+            "source_bytes": self.source_bytes,
+        }
         return payload | {name: value for name, value in optional.items() if value}
 
 
@@ -84,14 +93,16 @@ def read_deliveries(
     cdn: str = "",
     region_of: Callable[[str], str] = lambda _: "",
     window: timedelta = DAY,
+    baseline_renditions: Mapping[str, str] | None = None,
     on_file: Callable[[int, int], None] = lambda done, total: None,
 ) -> LogReading:
     """
     Add up the deliveries in the log files *paths*.
 
     *renditions* gives the rendition id for a path as it stands in the log, that is URL-encoded and with its leading
-    slash; *region_of* the tariff's region for a log's location. *fields* are needed for `generic` alone. Raises
-    ImportFailed with file, line and field; then nothing counts.
+    slash, *baseline_renditions* our rendition for a path of the baseline's ladder (M4), *region_of* the tariff's region
+    for a log's location. *fields* are needed for `generic` alone. Raises ImportFailed with file, line and field; then
+    nothing counts.
     """
     known = fields or FIELDS[log_format]
     digests: dict[str, int] = {}
@@ -106,12 +117,20 @@ def read_deliveries(
             add_file(table, number, path, log_format, known)
             on_file(number + 1, len(paths))
         _interpret(table, paths, known)
-        reading = _add_up(table, renditions, window, region_of)
+        served = [(stem, name, "") for stem, name in sorted(renditions.items())]
+        served += [(stem, name, BASELINE_ARM) for stem, name in sorted((baseline_renditions or {}).items())]
+        reading = _add_up(table, served, window, region_of)
     by_number = {number: digest for digest, number in digests.items()}
     return replace(
         reading,
         deliveries=[
-            replace(total, source=log_format.value, source_digest=by_number[int(total.source_digest)], cdn=cdn)
+            replace(
+                total,
+                source=log_format.value,
+                source_digest=by_number[int(total.source_digest)],
+                source_bytes=paths[int(total.source_digest)].stat().st_size,
+                cdn=cdn,
+            )
             for total in reading.deliveries
         ],
         repeated_files=tuple(repeated),
@@ -134,9 +153,11 @@ END
 _INTERPRET: Final = rf"""
 CREATE TABLE delivery AS
 SELECT file, number, {_SECONDS} AS seconds,
-  try_cast(CASE WHEN regexp_full_match(size, '\d{{1,16}}') THEN size WHEN size = '-' THEN '0' END AS BIGINT) AS volume,
-  CASE WHEN regexp_full_match(status, '\d{{3}}') THEN status END AS code,
-  method AS verb,
+  -- What was not answered with content may leave its bytes out; a delivery may not.
+  try_cast(CASE WHEN regexp_full_match(size, '\d{{1,16}}') THEN size WHEN size = '-' THEN '0'
+    WHEN size IS NULL AND status NOT IN ('200', '206') THEN '0' END AS BIGINT) AS volume,
+  CASE WHEN regexp_full_match(status, '\d{{1,3}}') THEN status END AS code,
+  CASE WHEN internal = 'true' THEN '(internal)' ELSE method END AS verb,
   '/' || ltrim(regexp_extract(path, '^(?:[a-z]+://[^/?#]*)?([^?#]*)', 1), '/') AS stem,
   nullif(nullif(request_id, ''), '-') AS id,
   coalesce(location, '') AS place,
@@ -171,28 +192,28 @@ def _interpret(table: duckdb.DuckDBPyConnection, paths: Sequence[Path], fields: 
 
 def _add_up(
     table: duckdb.DuckDBPyConnection,
-    renditions: Mapping[str, str],
+    served: Sequence[tuple[str, str, str]],
     window: timedelta,
     region_of: Callable[[str], str],
 ) -> LogReading:
     seconds = int(window.total_seconds())
-    table.execute("CREATE TABLE rendition (stem VARCHAR, name VARCHAR)")
-    if renditions:
-        table.executemany("INSERT INTO rendition VALUES (?, ?)", [list(pair) for pair in sorted(renditions.items())])
+    table.execute("CREATE TABLE rendition (stem VARCHAR, name VARCHAR, arm VARCHAR)")
+    if served:
+        table.executemany("INSERT INTO rendition VALUES (?, ?, ?)", [list(row) for row in served])
     table.execute(
         "CREATE VIEW once AS SELECT * FROM delivery WHERE id IS NULL UNION ALL "
         "(SELECT * FROM delivery WHERE id IS NOT NULL QUALIFY row_number() OVER "
         "(PARTITION BY id, stem, seconds, volume ORDER BY file, number) = 1)"
     )
     delivering = "verb = 'GET' AND code IN ('200', '206')"
-    totals: dict[tuple[int, str, int, str], list[int]] = {}
+    totals: dict[tuple[int, str, int, str, str], list[int]] = {}
     found = table.execute(
-        f"SELECT file, name, seconds // {seconds} * {seconds}, place, sum(volume), count(*), sum(played) FROM once "  # noqa: S608
-        f"JOIN rendition USING (stem) WHERE {delivering} GROUP BY ALL"
+        f"SELECT file, name, arm, seconds // {seconds} * {seconds}, place, sum(volume), count(*), sum(played) "  # noqa: S608
+        f"FROM once JOIN rendition USING (stem) WHERE {delivering} GROUP BY ALL"
     )
     while rows := found.fetchmany(10_000):
-        for file, name, start, place, volume, count, played in rows:
-            total = totals.setdefault((file, name, start, region_of(place)), [0, 0, 0])
+        for file, name, arm, start, place, volume, count, played in rows:
+            total = totals.setdefault((file, name, start, region_of(place), arm), [0, 0, 0])
             for index, value in enumerate((volume, count, played)):
                 total[index] += int(value)
     unmatched = table.execute(
@@ -218,8 +239,9 @@ def _add_up(
                 source_digest=str(file),  # Its number; the caller knows the digest.
                 region=region,
                 played_ms=played,
+                arm=arm,
             )
-            for (file, name, start, region), (volume, count, played) in sorted(totals.items())
+            for (file, name, start, region, arm), (volume, count, played) in sorted(totals.items())
         ],
         unmatched={stem: int(count) for stem, count, _ in unmatched[:UNMATCHED_NAMED_MAX]},
         unmatched_requests=sum(int(count) for _, count, _ in unmatched),

@@ -1,11 +1,22 @@
 """
 Where each kind of delivery log keeps what we need: time, bytes, method, status, path, and what tells a request apart.
 
-Field names are those of the makers' own documentation. `cloudfront`: standard logs v2 as text, JSON or Parquet;
-`akamai`: DataStream 2 as JSON; `cloudflare`: Logpush `http_requests`; `fastly`: the format that we ship
-(FASTLY_TEMPLATE), since Fastly's logs have none of their own; `w3c`: Extended Log File Format; `combined`: nginx and
-Apache; `generic`: CSV or NDJSON with the customer's own names; `cmcd`: NDJSON of players' reports (CTA-5004), an
-interim until a CDN's log is there.
+Field names, order and escaping are those of the makers' own documentation:
+
+* `cloudfront`: standard logs, legacy and v2 (docs.aws.amazon.com/AmazonCloudFront, "Standard logging reference"). Text
+  has its fields in `#Fields:`, JSON the same names, Parquet the same with _ for - (docs.aws.amazon.com/athena, "Create
+  a table for CloudFront logs … with Parquet"). `sc-bytes` counts headers too; status 000 is a viewer that went away.
+* `akamai`: DataStream 2 as JSON (techdocs.akamai.com/datastream2, "Data set parameters"). Every value is text, also
+  numbers; what is `-` or null is left out; `bytes` is the body, and its paths need no slash before them.
+* `fastly`: the format that we ship (FASTLY_TEMPLATE), since Fastly's logs have none of their own
+  (fastly.com/documentation, "Custom log formats"). `resp.bytes_written` is `%O`: with headers.
+* `cloudflare`: Logpush `http_requests` (developers.cloudflare.com/logs, "HTTP requests"); times as RFC 3339, seconds or
+  nanoseconds. What a Worker fetched for itself (`WorkerSubrequest`) reached no viewer.
+* `w3c`: Extended Log File Format (w3.org/TR/WD-logfile); a server that starts again repeats its header lines.
+* `combined`: nginx's `combined` (nginx.org, ngx_http_log_module) and Apache's (httpd.apache.org, mod_log_config), whose
+  quotes are escaped by backslashes, and whose request line is what the client sent, be it nonsense.
+* `generic`: CSV or NDJSON with the customer's own names.
+* `cmcd`: NDJSON of players' reports (CTA-5004), an interim until a CDN's log is there.
 """
 
 from __future__ import annotations
@@ -17,12 +28,14 @@ from typing import Final
 
 FASTLY_TEMPLATE: Final = (
     '{"timestamp":"%{begin:%Y-%m-%dT%H:%M:%SZ}t","bytes":%{resp.bytes_written}V,'
-    '"header_bytes":%{resp.header_bytes_written}V,"method":"%m","status":%>s,"url":"%{json.escape(req.url)}V",'
+    '"method":"%m","status":%>s,"url":"%{json.escape(req.url)}V",'
     '"request_id":"%{req.xid}V","pop":"%{server.datacenter}V"}'
 )
 
-# Host, time, method, URL, status, bytes.
-COMBINED: Final = r'^(\S+) \S+ \S+ \[([^\]]+)\] "([A-Z]+) (\S+)[^"]*" (\d{3}) (\d+|-)(?: .*)?$'
+# Host, time, request line, status, bytes.
+COMBINED: Final = r'^(\S+) \S+ .*?\[([^\]]+)\] "((?:[^"\\]|\\.)*)" (\d{3}) (\d+|-)(?: .*)?$'
+# Method and URL, of a request line that has them.
+REQUEST_LINE: Final = r"^([A-Z]+) (\S+)(?: \S+)?$"
 
 
 class LogFormat(StrEnum):
@@ -53,10 +66,20 @@ class Fields:
     request_id: str | None = None
     location: str | None = None  # What a region is made of: an edge, a country.
     query: str | None = None  # Where CMCD may stand, if not in the path.
+    internal: str | None = None  # True where a request came from no viewer.
 
     def names(self) -> tuple[str, ...]:
         """Every field that is read."""
-        given = (self.bytes, self.path, self.method, self.status, self.request_id, self.location, self.query)
+        given = (
+            self.bytes,
+            self.path,
+            self.method,
+            self.status,
+            self.request_id,
+            self.location,
+            self.query,
+            self.internal,
+        )
         return (*self.time, *(name for name in given if name is not None))
 
     def needed(self) -> tuple[str, ...]:
@@ -103,6 +126,7 @@ FIELDS: Final[Mapping[LogFormat, Fields]] = {
         status="EdgeResponseStatus",
         request_id="RayID",
         location="EdgeColoCode",
+        internal="WorkerSubrequest",
     ),
     LogFormat.W3C: Fields(
         time=("date", "time"),

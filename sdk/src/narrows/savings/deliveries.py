@@ -22,6 +22,7 @@ from narrows_metering.record import Kind
 from narrows.errors import UsageError
 from narrows.files import coded_digest
 from narrows.reporting.background import report_soon
+from narrows.savings.grown_files import only_new
 from narrows.session import rendition_id
 from narrows.settings import Settings
 from narrows.usage.machine import open_meter
@@ -41,8 +42,8 @@ class Imported:
     repeated_requests: int
     repeated_files: int
     already_known: bool
-    reconciled: tuple[Reconciled, ...]  # The regions and days that differ from the CDN's report; none without a report.
-    held: bool  # They differ by more than 5 %: nothing was recorded.
+    reconciled: tuple[Reconciled, ...]  # Every region and day beside the CDN's report; none without a report.
+    held: bool  # One of them differs by more than 5 %: nothing was recorded.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,7 @@ class Import:
     regions: Path | None = None  # JSON: {"FRA": "eu", …}; the longest beginning of a location decides.
     usage_report: Path | None = None  # CSV with the columns region, day, bytes.
     window: timedelta = DAY
+    is_check: bool = False  # Read and compare, and record nothing.
 
 
 def import_deliveries(
@@ -62,13 +64,16 @@ def import_deliveries(
     files: Mapping[str, Path],
     *,
     how: Import | None = None,
+    baseline_files: Mapping[str, Path] | None = None,
     settings: Settings | None = None,
     on_file: Callable[[int, int], None] = lambda done, total: None,
 ) -> Imported:
     """
     Read the delivery logs *logs* and record what they delivered of our files. Importing them again adds nothing.
 
-    *files* maps the path in the log's URLs to the coded file that was served there.
+    Of a file that has grown since its last import, what is new counts. *files* maps the path in the log's URLs to the
+    coded file that was served there; *baseline_files* the path of the baseline's file to our coded file of the same
+    title, for a contract that holds out sessions (M4).
     """
     how = how or Import()
     fields, region_of = _fields(how), _region_of(how.regions)
@@ -76,9 +81,11 @@ def import_deliveries(
     settings = settings or Settings.read()
     with open_meter(settings) as meter:
         renditions = {stem: rendition_id(meter, coded_digest(path)) for stem, path in files.items()}
+        held_out = {stem: rendition_id(meter, coded_digest(path)) for stem, path in (baseline_files or {}).items()}
         read = read_deliveries(
             logs,
             renditions,
+            baseline_renditions=held_out,
             log_format=how.log_format,
             fields=fields,
             cdn=how.cdn,
@@ -90,8 +97,12 @@ def import_deliveries(
         if any(cell.agreement is Agreement.HELD for cell in cells):
             return _outcome(read, [], cells, already_known=False)
         totals = read.deliveries if billed is None else scale(read.deliveries, cells)
-        known = {_key(r.payload) for r in meter.ledger.records() if r.kind is Kind.DELIVERY}
-        fresh = [total for total in totals if _key(total.payload()) not in known]
+        recorded = [record.payload for record in meter.ledger.records() if record.kind is Kind.DELIVERY]
+        known = {_key(payload) for payload in recorded}
+        unknown = [total for total in totals if _key(total.payload()) not in known]
+        fresh = only_new(unknown, logs, recorded) if unknown else []
+        if how.is_check:
+            return _outcome(read, [], cells, already_known=bool(totals) and not fresh)
         now = datetime.now(UTC)
         meter.append_all([Entry(kind=Kind.DELIVERY, payload=total.payload(), time=now) for total in fresh])
     report_soon(settings)
@@ -110,13 +121,13 @@ def _outcome(
         repeated_requests=read.repeated_requests,
         repeated_files=len(read.repeated_files),
         already_known=already_known,
-        reconciled=tuple(cell for cell in cells if cell.agreement is not Agreement.AGREES),
+        reconciled=cells,
         held=any(cell.agreement is Agreement.HELD for cell in cells),
     )
 
 
 def _key(payload: Mapping[str, object]) -> tuple[object, ...]:
-    return tuple(payload.get(name) for name in ("source_digest", "rendition", "window_start", "region"))
+    return tuple(payload.get(name) for name in ("source_digest", "rendition", "window_start", "region", "arm"))
 
 
 def _fields(how: Import) -> Fields | None:
