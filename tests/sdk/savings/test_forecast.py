@@ -6,10 +6,15 @@ import json
 from pathlib import Path
 
 import pytest
+from narrows.cli.app import app
 from narrows.errors import UsageError
 from narrows.savings import forecast_page
 from narrows.savings.forecast import Forecast, Pair, forecast
+from narrows.settings import Settings
 from narrows_metering.importers.formats import LogFormat
+from typer.testing import CliRunner
+
+from tests.sdk.builders import a_clip
 
 GB = 10**9
 
@@ -69,10 +74,41 @@ def test_a_sample_is_measured_and_not_everything(tmp_path: Path) -> None:
 
 def test_the_page_says_the_money_and_needs_nothing_else(tmp_path: Path) -> None:
     page = forecast_page.render(forecast_of(tmp_path, {"<b>.mp4": 100}, {"<b>.mp4": FIFTH}))
-    assert "30.00 EUR" in page
-    assert "20 % less" in page
+    assert '<span class="number">30.00 EUR</span> a month' in page
+    assert "2.40 TB, −20 %" in page
     assert "<b>.mp4" not in page
     assert "http" not in page
+
+
+def test_the_page_says_so_when_nothing_is_saved(tmp_path: Path) -> None:
+    worse = Pair(payload_bytes=1_200, baseline_bytes=1_000)
+    page = forecast_page.render(forecast_of(tmp_path, {"a.mp4": 100}, {"a.mp4": worse}))
+    assert "Nothing yet: it would cost" in page
+    assert "no reason to switch now" in page
+    small = Pair(payload_bytes=1_200, baseline_bytes=None, status="metric_needs_larger_pictures")
+    page = forecast_page.render(forecast_of(tmp_path / "small", {"a.mp4": 100}, {"a.mp4": small}))
+    assert "Nothing, and nothing lost" in page
+    assert "pictures too small to be measured" in page
+
+
+def test_a_library_is_really_encoded_and_compared(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    videos, log, tariff = a_library(tmp_path, {"talk.y4m": 100})
+    a_clip(videos / "talk.y4m", width=192, height=176, frames=3)
+    monkeypatch.setenv("NARROWS_LICENSE", str(settings.license_path))
+    monkeypatch.setenv("NARROWS_STATE", str(settings.state_folder))
+    page = tmp_path / "forecast.html"
+    command = ["savings", "forecast", str(videos), "--traffic", str(log), "--format", "cmcd", "--tariff", str(tariff)]
+    done = CliRunner().invoke(app, [*command, "--baseline", "libx264-medium", "--html", str(page), "--json"])
+
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    (row,) = result["rows"]
+    assert row["payload_bytes"] > 100
+    assert (row["status"] == "measured") is (row["baseline_bytes"] is not None)
+    assert "talk.y4m" in page.read_text("utf-8")
+    assert "libx264-medium, at equal MS-SSIM" in page.read_text("utf-8")
 
 
 def test_a_log_of_other_files_and_a_tariff_that_is_none_are_refused(tmp_path: Path) -> None:

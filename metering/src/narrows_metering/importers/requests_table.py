@@ -94,7 +94,7 @@ def _source(path: Path, log_format: LogFormat, fields: Fields) -> tuple[str, lis
         # What is no request line asks for nothing, so it is no delivery; that it was answered is counted.
         asked = f"regexp_extract(part.request, '{_quoted(REQUEST_LINE, chr(39))}', ['method', 'url'])"
         read = f"SELECT part, {asked} AS asked FROM (SELECT {parts} AS part FROM {lines})"  # noqa: S608
-        return f"(SELECT part.*, asked.* FROM ({read}))", None
+        return f"(SELECT part.*, asked.* FROM ({read}))", None  # noqa: S608
     if head and head[0].lstrip().startswith("{"):
         texts = ", ".join(f"'{_quoted(name, chr(39))}': 'VARCHAR'" for name in dict.fromkeys(fields.names()))
         options = f"format='newline_delimited', maximum_object_size={LINE_BYTES_MAX}, ignore_errors=false{packed}"

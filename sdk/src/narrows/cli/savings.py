@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -201,6 +202,7 @@ def forecast(
             count=sample,
             on_file=lambda name, done, total: status.update(f"measuring {done + 1} of {total}: {name} …"),
         )
+    result = replace(result, compared_with=f"{codec.baseline_id}, at equal MS-SSIM")
     if html is not None:
         try:
             html.write_text(forecast_page.render(result), "utf-8")

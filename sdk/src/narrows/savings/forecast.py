@@ -26,7 +26,7 @@ from narrows_metering.tariff import BYTES_PER_GB, Tariff, Tier
 
 from narrows.errors import UsageError
 from narrows.media.quality import Metric
-from narrows.savings.baseline import compare
+from narrows.savings.baseline import MEASURED, compare
 
 DAYS_PER_MONTH = 30
 SAMPLE_COUNT = 40
@@ -37,10 +37,11 @@ TARIFF_BYTES_MAX = 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """What one file needs at equal quality. *baseline_bytes* is None where the qualities did not meet."""
+    """What one file needs at equal quality. *baseline_bytes* is None where there is no pair, and *status* says why."""
 
     payload_bytes: int
     baseline_bytes: int | None
+    status: str = MEASURED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,7 @@ class Row:
     delivered_bytes: int
     payload_bytes: int
     baseline_bytes: int | None
+    status: str = MEASURED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,7 @@ class Forecast:
     saved_lower: Money
     saved_upper: Money
     rows: tuple[Row, ...]
+    compared_with: str = ""  # For people: the baseline, and what equal quality means.
 
 
 Measure = Callable[[Path], Pair]
@@ -117,6 +120,7 @@ def forecast(
                 delivered_bytes=delivered[name],
                 payload_bytes=pair.payload_bytes,
                 baseline_bytes=pair.baseline_bytes,
+                status=pair.status,
             )
         )
     estimate = _estimate(sample, {row.name: row for row in rows})
@@ -131,7 +135,9 @@ def measured_by_encoding(*, baseline: BaselineSpec, metric: Metric) -> Measure:
         with TemporaryDirectory(prefix="narrows-forecast-") as folder:
             coded = files.encode(source, Path(folder) / "coded.mkv").target
             (evidence,) = compare(source, coded, baselines=(baseline,), metrics=(metric,)).evidence
-        return Pair(payload_bytes=evidence.payload_bytes, baseline_bytes=evidence.baseline_bytes)
+        return Pair(
+            payload_bytes=evidence.payload_bytes, baseline_bytes=evidence.baseline_bytes, status=evidence.status
+        )
 
     return measure
 
