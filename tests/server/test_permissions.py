@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from narrows_metering.terms import Period
 from narrows_server import app
 from narrows_server.access.roles import PEOPLE_ONLY, Action, Role, permitted
+from narrows_server.alerts import service as alerts
 from narrows_server.app import create_app
 from narrows_server.description import Endpoint
 from narrows_server.invoices import repository as invoices
@@ -141,7 +142,11 @@ class Books:
         }
         own = a_program(office, Role.CUSTOMER, customer_id="kanal")
         self.ids["key_id"] = own.items("/v1/api-keys")[0]["id"]
+        self.ids["webhook_id"] = own.post("/v1/webhooks", {"url": "https://hooks.test/"}).json()["id"]
+        self.ids["delivery_id"] = own.post(f"/v1/webhooks/{self.ids['webhook_id']}/test").json()["id"]
         self.close()
+        with office.database.transaction() as session:
+            self.ids["alert_id"] = alerts.check(session, at=office.clock()).opened[0].id
 
     def close(self) -> None:
         clock = self.office.clock
@@ -169,7 +174,8 @@ def books(office: Office, tmp_path: Path) -> Books:
 
 
 BODIES = {"accept": {"note": "by telephone"}, "dispute": {"reason": "a day is missing"}}
-BY_ID = [endpoint for endpoint in ENDPOINTS if "{" in endpoint.path]
+# Whatever removes a thing comes last.
+BY_ID = sorted((e for e in ENDPOINTS if "{" in e.path), key=lambda e: (e.method == "DELETE", e.path, e.method))
 
 
 def test_every_foreign_id_is_not_found_and_the_owner_finds_it(books: Books) -> None:
@@ -190,7 +196,7 @@ def test_every_foreign_id_is_not_found_and_the_owner_finds_it(books: Books) -> N
         assert foreign.json()["detail"].replace(path.split("/")[3], "no-such-thing") == unknown.json()["detail"]
         found = customer.send(endpoint.method, path, body)
         # What the owner may ask for may still not follow from where the thing stands.
-        assert found.status_code == 200 or found.json()["code"] == "step_not_possible", (path, found.text)
+        assert found.status_code in {200, 204, 422} or found.json()["code"] == "step_not_possible", (path, found.text)
         if endpoint.method == "GET":
             assert vendor.get(path).status_code == 200, path
 

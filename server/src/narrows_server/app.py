@@ -12,12 +12,14 @@ from fastapi.staticfiles import StaticFiles
 
 from narrows_server import __version__, audit, audit_endpoints, problems
 from narrows_server.access import endpoints as access
+from narrows_server.alerts import endpoints as alerts
+from narrows_server.alerts.service import ACTOR, find, reconcile
+from narrows_server.audit import Occasion
 from narrows_server.background import Repeating
 from narrows_server.console import account_pages, pages, sign_in_pages
 from narrows_server.console.gate import SeeOther
 from narrows_server.console.rendering import notice, redirect
 from narrows_server.contracts import endpoints as contracts
-from narrows_server.database import Database
 from narrows_server.description import describe
 from narrows_server.exports import endpoints as exports
 from narrows_server.invoices import endpoints as invoices
@@ -35,8 +37,13 @@ from narrows_server.statements import endpoints as statements
 from narrows_server.transparency import endpoints as transparency
 from narrows_server.transparency.service import Merger
 from narrows_server.usage import endpoints as usage
+from narrows_server.webhooks import endpoints as webhooks
+from narrows_server.webhooks.deliveries import Courier, deliver_due
+from narrows_server.webhooks.sender import Sender
 
 AUDIT_LINK_SECONDS = 2.0
+DELIVER_SECONDS = 1.0
+ALERT_SECONDS = 60.0
 PARTS = (
     usage,
     transparency,
@@ -47,6 +54,8 @@ PARTS = (
     invoices,
     payments,
     exports,
+    alerts,
+    webhooks,
     proposals,
     people,
     access,
@@ -97,10 +106,13 @@ def create_app(office: Office, *, rates: Rates | None = None, single_sign_on: Si
 @asynccontextmanager
 async def _working(app: FastAPI) -> AsyncIterator[None]:
     """What is done again and again while the server runs; whoever only calls the application does it himself."""
-    database: Database = app.state.office.database
+    office: Office = app.state.office
+    database, courier = office.database, _courier(office)
     jobs = (
         Merger(database),
         Repeating(lambda: audit.link_all(database), seconds=AUDIT_LINK_SECONDS, name="audit"),
+        Repeating(lambda: deliver_due(courier), seconds=DELIVER_SECONDS, name="webhooks"),
+        Repeating(lambda: _look_around(office), seconds=ALERT_SECONDS, name="alerts"),
     )
     for job in jobs:
         await run_in_threadpool(job.start)
@@ -109,6 +121,23 @@ async def _working(app: FastAPI) -> AsyncIterator[None]:
     finally:
         for job in jobs:
             await run_in_threadpool(job.stop)
+
+
+def _courier(office: Office) -> Courier:
+    return Courier(
+        database=office.database,
+        send=Sender(is_development=office.settings.is_development),
+        console_secret=office.keyring.console_secret,
+        clock=office.clock,
+    )
+
+
+def _look_around(office: Office) -> None:
+    at = office.clock()
+    with office.database.snapshot() as session:
+        findings = find(session, at=at)
+    with office.database.transaction() as session:
+        reconcile(session, findings, occasion=Occasion(actor=ACTOR, at=at))
 
 
 def _single_sign_on(office: Office) -> SingleSignOn | None:

@@ -23,6 +23,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from narrows_server.database import Base, Database, UtcDateTime
 from narrows_server.paging import Paged, Paging, read_page
+from narrows_server.webhooks import outbox
 
 GENESIS = "0" * 64
 VERIFY_ROWS = 1_000
@@ -97,6 +98,7 @@ def write(session: Session, occasion: Occasion, action: str, subject: str, **det
     row = AuditRow(at=occasion.at, actor=occasion.actor, action=action, subject=subject, detail=document)
     session.add(row)
     session.info.setdefault(_UNLINKED, []).append((row, occasion.is_machine))
+    outbox.put(session, action, subject, detail, at=occasion.at)
 
 
 def trail(session: Session, *, limit: int = 100) -> list[AuditRow]:

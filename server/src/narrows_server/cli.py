@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from narrows_server.access.commands import api_key_commands
+from narrows_server.alerts.commands import alerts
 from narrows_server.audit_commands import audit_commands
 from narrows_server.contracts.commands import contracts, tariffs
 from narrows_server.customers.commands import customers
@@ -31,6 +32,7 @@ from narrows_server.rotation import adopt_roots
 from narrows_server.statements.commands import close_month, statements
 from narrows_server.terminal import AsJson, Home, group, office_of, quoted, say, settings_of, show_json
 from narrows_server.usage.commands import usage
+from narrows_server.webhooks.commands import webhooks
 
 BACKLOG = 2048
 SHUTDOWN_SECONDS_MAX = 10
@@ -48,6 +50,8 @@ for name, part in (
     ("api-key", api_key_commands),
     ("audit", audit_commands),
     ("person", people),
+    ("webhook", webhooks),
+    ("alert", alerts),
     ("usage", usage),
     ("statement", statements),
     ("invoice", invoices),

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, MetaData
 
 from narrows_server import audit, idempotency
 from narrows_server.access import models as access
+from narrows_server.alerts import models as alerts
 from narrows_server.contracts import models as contracts
 from narrows_server.customers import models as customers
 from narrows_server.database import Base, Database
@@ -31,10 +32,12 @@ from narrows_server.rating import models as rating
 from narrows_server.statements import models as statements
 from narrows_server.transparency import models as transparency
 from narrows_server.usage import models as usage
+from narrows_server.webhooks import models as webhooks
 
 # Importing them is what registers the tables.
 MODULES_WITH_TABLES = (
     access,
+    alerts,
     audit,
     contracts,
     customers,
@@ -51,6 +54,7 @@ MODULES_WITH_TABLES = (
     statements,
     transparency,
     usage,
+    webhooks,
 )
 TABLES: MetaData = Base.metadata
 

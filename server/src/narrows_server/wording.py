@@ -43,6 +43,12 @@ def exact(count: int) -> str:
     return f"{_MINUS if count < 0 else ''}{abs(count):,}"
 
 
+def missing(head: int, last: int) -> str:
+    """`813–815` for what lies behind *head* up to *last*, or `813` for one."""
+    first_text, last_text = exact(head + 1), exact(last)
+    return first_text if first_text == last_text else f"{first_text}–{last_text}"
+
+
 def per_cent(part: int, whole: int) -> str:
     """What *part* is of *whole*, to a tenth of a per cent; a dash when there is no whole."""
     if not whole:

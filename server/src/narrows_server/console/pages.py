@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from narrows_server import audit
 from narrows_server.access.roles import Action
+from narrows_server.alerts.service import find
 from narrows_server.console.gate import showing
 from narrows_server.console.rendering import page
 from narrows_server.invoices import repository as invoices
@@ -26,7 +27,6 @@ from narrows_server.people.visitor import Visitor
 from narrows_server.statements import repository as statements
 from narrows_server.statements.figures import read_figures
 from narrows_server.usage import repository as usage
-from narrows_server.usage.alarms import alarms
 from narrows_server.web import OfficeOf
 
 AUDIT_ROWS = 12
@@ -53,7 +53,7 @@ def _overview(session: Session, office: Office) -> dict[str, Any]:
         "now": now,
         "licenses": [(issued, state(issued, now)) for issued in licenses.list_licenses(session)],
         "installations": installations,
-        "alarms": alarms(installations, usage.list_gaps(session), at=now),
+        "findings": find(session, at=now),
         "accounts": [(row, figures, numbers.get(row.id)) for row, figures in accounts],
         "held": [outcome for outcome in statements.list_outcomes(session) if outcome.result == "held"],
         "invoices": list(numbers.values()),

@@ -8,7 +8,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from narrows_licensing.verdict import explain
 
 from narrows_server import __version__, wording
-from narrows_server.usage.alarms import missing
 from narrows_server.usage.service import standing
 
 HEADERS = {
@@ -33,7 +32,7 @@ _templates.globals.update(
     per_cent=wording.per_cent,
     moment=wording.moment,
     month=wording.month,
-    missing=missing,
+    missing=wording.missing,
     standing=standing,
     explain=explain,
     version=__version__,

@@ -122,7 +122,14 @@ def seal(session: Session, invoice: Invoice, document: dict[str, Any], *, occasi
     invoice.document = text
     invoice.content_hash = content_hash(text)
     session.flush()
-    audit.write(session, occasion, f"{invoice.kind}.issued", document["number"], hash=invoice.content_hash)
+    audit.write(
+        session,
+        occasion,
+        f"{invoice.kind}.issued",
+        document["number"],
+        customer=invoice.customer_id,
+        hash=invoice.content_hash,
+    )
 
 
 def preview(session: Session, invoice: Invoice, *, occasion: Occasion) -> dict[str, Any]:

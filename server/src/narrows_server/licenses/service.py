@@ -119,7 +119,7 @@ def revoke(session: Session, license_id: str, *, keyring: Keyring, occasion: Occ
     _require_number(issued, keyring)
     issued.revoked_at, issued.suspended_at = occasion.at, None
     version = publish(session, keyring=keyring, occasion=occasion).version
-    audit.write(session, occasion, "license.revoked", issued.id, list_version=version)
+    audit.write(session, occasion, "license.revoked", issued.id, customer=issued.customer_id, list_version=version)
     return issued
 
 
@@ -133,7 +133,7 @@ def suspend(session: Session, license_id: str, *, keyring: Keyring, occasion: Oc
     _require_number(issued, keyring)
     issued.suspended_at = occasion.at
     version = publish(session, keyring=keyring, occasion=occasion).version
-    audit.write(session, occasion, "license.suspended", issued.id, list_version=version)
+    audit.write(session, occasion, "license.suspended", issued.id, customer=issued.customer_id, list_version=version)
     return issued
 
 
@@ -146,7 +146,7 @@ def reinstate(session: Session, license_id: str, *, keyring: Keyring, occasion: 
         return issued
     issued.suspended_at = None
     version = publish(session, keyring=keyring, occasion=occasion).version
-    audit.write(session, occasion, "license.reinstated", issued.id, list_version=version)
+    audit.write(session, occasion, "license.reinstated", issued.id, customer=issued.customer_id, list_version=version)
     return issued
 
 

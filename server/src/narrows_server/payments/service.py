@@ -258,7 +258,15 @@ def _add(
     )
     session.add(payment)
     session.flush()
-    audit.write(session, occasion, f"payment.{kind.value}", payment.id, minor=receipt.amount_minor)
+    audit.write(
+        session,
+        occasion,
+        f"payment.{kind.value}",
+        payment.id,
+        customer=receipt.customer_id,
+        minor=receipt.amount_minor,
+        currency=receipt.currency,
+    )
     return payment
 
 

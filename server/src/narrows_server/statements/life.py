@@ -144,7 +144,8 @@ def _take(
     )
     session.add(row)
     session.flush()
-    audit.write(session, occasion, f"statement.{_PARTICIPLES[step]}", statement.id, detail=detail)
+    customer = statement.contract.customer_id
+    audit.write(session, occasion, f"statement.{_PARTICIPLES[step]}", statement.id, customer=customer, detail=detail)
     return Life(
         standing=following,
         sent_at=occasion.at if step is Step.SEND else life.sent_at,

@@ -12,7 +12,6 @@ from narrows_server.errors import Invalid, NotFound
 from narrows_server.paging import Paged
 from narrows_server.terminal import EXIT_ATTENTION, AsJson, Home, group, office_of, quoted, say, show_json, show_table
 from narrows_server.usage import courier, repository
-from narrows_server.usage.alarms import missing
 from narrows_server.usage.models import Fork
 from narrows_server.usage.schemas import GapOut, InstallationOut, InstallationsOut
 
@@ -156,7 +155,7 @@ def import_usage(
 
 
 def _missing(gap: GapOut) -> str:
-    return missing(gap.complete_to, gap.missing_last)
+    return wording.missing(gap.complete_to, gap.missing_last)
 
 
 def _contradiction(fork: Fork) -> dict[str, object]:

@@ -205,7 +205,14 @@ def _enrol(session: Session, arrival: Arrival, license: License, occasion: Occas
     )
     session.add(installation)
     session.flush()
-    audit.write(session, occasion, "installation.enrolled", installation.id, license=license.license_id)
+    audit.write(
+        session,
+        occasion,
+        "installation.enrolled",
+        installation.id,
+        customer=installation.customer_id,
+        license=license.license_id,
+    )
     return installation
 
 

@@ -1,0 +1,111 @@
+"""Every query about alerts, and about the rows that the rules look at."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, aliased
+
+from narrows_server.alerts.models import Alert
+from narrows_server.alerts.rules import EXPIRES_WITHIN, Forked, Month
+from narrows_server.licenses.models import IssuedLicense
+from narrows_server.paging import Paged, Paging, read_page
+from narrows_server.statements.figures import read_figures
+from narrows_server.statements.models import Statement
+from narrows_server.usage.models import Fork, Installation
+
+SILENT_MAX = 1_000  # More than people look at; the installations that have been silent longest.
+MONTHS_MAX = 4
+
+
+def open_alerts(session: Session) -> list[Alert]:
+    """Every alert that is not closed."""
+    return list(session.scalars(select(Alert).where(Alert.closed_at.is_(None))))
+
+
+def get_alert(session: Session, alert_id: str) -> Alert | None:
+    return session.get(Alert, alert_id)
+
+
+def alert_page(session: Session, at: Paging, *, customer_id: str | None = None, is_open: bool = False) -> Paged[Alert]:
+    """A page of alerts, newest first: of all customers or of one, all or those that are not closed."""
+    query = select(Alert)
+    if customer_id is not None:
+        query = query.where(Alert.customer_id == customer_id)
+    if is_open:
+        query = query.where(Alert.closed_at.is_(None))
+    return read_page(session, query, by=(Alert.opened_at, Alert.id), at=at)
+
+
+def forked(session: Session) -> list[Forked]:
+    """Every installation that contradicted itself."""
+    later = aliased(Installation)
+    counts = select(
+        Fork.installation_id, func.count().label("fork_count"), func.max(Fork.seen_at).label("forked_at")
+    ).group_by(Fork.installation_id)
+    counted = {row.installation_id: row for row in session.execute(counts)}
+    found = session.scalars(select(Installation).where(Installation.id.in_(counted)).order_by(Installation.id)).all()
+    continued = select(later.previous_id, later.id, later.customer_id).where(later.previous_id.in_(counted))
+    successors = {(row.previous_id, row.customer_id): row.id for row in session.execute(continued)}
+    return [
+        Forked(
+            installation=installation,
+            fork_count=counted[installation.id].fork_count,
+            forked_at=counted[installation.id].forked_at,
+            continued_as=successors.get((installation.id, installation.customer_id)),
+        )
+        for installation in found
+    ]
+
+
+def silent(session: Session, *, before: datetime) -> list[Installation]:
+    """Installations that reported last before then, the longest silence first."""
+    query = select(Installation).where(Installation.reported_at <= before)
+    return list(session.scalars(query.order_by(Installation.reported_at, Installation.id).limit(SILENT_MAX)))
+
+
+def continued_ids(session: Session) -> set[str]:
+    """The installations that others of the same customer continue."""
+    origin = aliased(Installation)
+    query = select(origin.id).join(Installation, Installation.previous_id == origin.id)
+    return set(session.scalars(query.where(Installation.customer_id == origin.customer_id)))
+
+
+def expiring(session: Session, *, at: datetime) -> list[IssuedLicense]:
+    """Licenses that end soon, or have; whether they are in their grace is the rule's to say."""
+    query = select(IssuedLicense).where(
+        IssuedLicense.revoked_at.is_(None),
+        IssuedLicense.expires_at <= at + EXPIRES_WITHIN,
+        IssuedLicense.expires_at > at - 12 * EXPIRES_WITHIN,
+    )
+    return list(session.scalars(query.order_by(IssuedLicense.expires_at, IssuedLicense.id)))
+
+
+def renewed_ids(session: Session) -> set[str]:
+    """The licenses that others take the place of."""
+    query = select(IssuedLicense.replaces).where(IssuedLicense.replaces.is_not(None))
+    return {license_id for license_id in session.scalars(query) if license_id is not None}
+
+
+def latest_months(session: Session) -> list[Month]:
+    """The last few statements of every contract."""
+    place = func.row_number().over(partition_by=Statement.contract_id, order_by=Statement.period.desc())
+    ranked = select(Statement.id, place.label("place")).subquery()
+    query = select(Statement).join(ranked, ranked.c.id == Statement.id).where(ranked.c.place <= MONTHS_MAX)
+    months = []
+    for statement in session.scalars(query):
+        figures = read_figures(statement.document)
+        months.append(
+            Month(
+                contract_id=statement.contract_id,
+                customer_id=statement.contract.customer_id,
+                period=statement.period,
+                drawn_up_at=statement.drawn_up_at,
+                currency=figures.currency,
+                share_minor=figures.share_minor,
+                saved_bytes=figures.saved_bytes,
+                baseline_bytes=figures.baseline_bytes,
+            )
+        )
+    return months

@@ -1,0 +1,1 @@
+"""Webhooks by the Standard Webhooks specification: events in an outbox, deliveries until they arrive."""
