@@ -8,8 +8,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import av
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import strategies as st
 from narrows import files
 from narrows.errors import (
     BitstreamError,
@@ -29,7 +32,8 @@ from narrows_licensing.verdict import Reason
 
 from .builders import a_clip, a_clip_with_audio, a_picture, settings_in
 
-FLIPS = 150
+FLIPS = 80
+CODED_NAMES = ("coded.mkv", "coded.mp4")
 
 
 @pytest.fixture
@@ -90,14 +94,19 @@ def test_a_development_stream_is_marked_in_every_key_frame(tmp_path: Path, coded
     assert files.probe(coded).is_development
 
 
-def test_every_kind_of_flipped_byte_is_refused_before_anything_is_written(tmp_path: Path, coded: Path) -> None:
+@pytest.mark.parametrize(("name", "fragmented"), [("coded.mkv", False), ("coded.mp4", False), ("coded.mp4", True)])
+def test_every_kind_of_flipped_byte_is_refused_before_anything_is_written(
+    tmp_path: Path, settings: Settings, name: str, fragmented: bool
+) -> None:
+    source = a_clip_with_audio(tmp_path / "source.mkv", frames=3)
+    coded = files.encode(source, tmp_path / name, fragmented=fragmented, settings=settings).target
     data = coded.read_bytes()
     dice = random.Random(1)
     positions = sorted({*range(64), *dice.sample(range(len(data)), FLIPS), len(data) - 1})
     for position in positions:
         changed = bytearray(data)
         changed[position] ^= 1 << dice.randrange(8)
-        damaged = tmp_path / "damaged.mkv"
+        damaged = tmp_path / f"damaged{coded.suffix}"
         damaged.write_bytes(changed)
         with pytest.raises(BitstreamError):
             files.decode(damaged, tmp_path / "damaged.y4m")
@@ -151,6 +160,47 @@ def test_a_decoded_matroska_file_is_lossless_and_has_the_sound(tmp_path: Path, c
     assert luma(tmp_path / "decoded.mkv") == luma(tmp_path / "decoded.y4m")
     with av.open(str(tmp_path / "decoded.mkv")) as container:
         assert len(container.streams.audio) == 1
+
+
+def test_what_a_player_must_know_goes_all_the_way(tmp_path: Path, settings: Settings) -> None:
+    """From the source into each container, and from there into the decoded file."""
+    source = tmp_path / "source.mp4"
+    with av.open(str(source), "w") as container:
+        video = container.add_stream("libx264", rate=25, width=64, height=48)
+        context = video.codec_context
+        context.color_primaries, context.color_trc, context.colorspace, context.color_range = 9, 1, 9, 1
+        context.sample_aspect_ratio = Fraction(4, 3)
+        video.set_display_rotation(90)
+        container.mux(video.encode(to_frame(a_picture())))
+        container.mux(video.encode(None))
+    for name in ("coded.mkv", "coded.mp4"):
+        coded = files.encode(source, tmp_path / name, settings=settings).target
+        files.decode(coded, tmp_path / "decoded.mkv")
+        told = files.probe(coded)
+        with Source(tmp_path / "decoded.mkv") as decoded:
+            next(decoded.pictures())
+            shown = decoded.description
+
+        assert (told.rotation, told.pixel_aspect, told.colour.primaries) == (90, Fraction(4, 3), 9)
+        assert (shown.rotation, shown.pixel_aspect, shown.colour) == (90, Fraction(4, 3), told.colour)
+
+
+@given(
+    width=st.integers(16, 70), height=st.integers(16, 70), frames=st.integers(1, 4), name=st.sampled_from(CODED_NAMES)
+)
+@hypothesis.settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_size_and_length_comes_back_alike(
+    tmp_path: Path, settings: Settings, width: int, height: int, frames: int, name: str
+) -> None:
+    source = a_clip(tmp_path / "source.y4m", width=width, height=height, frames=frames)
+    coded = files.encode(source, tmp_path / name, crf=10, settings=settings)
+    decoded = files.decode(coded.target, tmp_path / "decoded.y4m")
+
+    assert (decoded.width, decoded.height, decoded.frame_count) == (width, height, frames)
+    with Source(source) as before, Source(decoded.target) as after:
+        for one, other in zip(before.pictures(), after.pictures(), strict=True):
+            assert one.time == other.time
+            assert np.abs(one.picture.luma.astype(int) - other.picture.luma).mean() < 20
 
 
 @pytest.mark.parametrize("name", ["coded.mkv", "coded.mp4"])

@@ -58,6 +58,20 @@ def test_a_stream_that_ends_within_a_group_is_noticed(settings: Settings) -> Non
         decoder.finish()
 
 
+def test_after_a_lost_packet_the_next_key_frame_is_clean(settings: Settings) -> None:
+    with narrows.Encoder(width=64, height=48, keyint=9, settings=settings) as encoder:
+        packets = [p for i in range(18) for p in encoder.encode(a_picture(shift=i))] + encoder.flush()
+    strict, tolerant = narrows.Decoder(), narrows.Decoder(conceal=True)
+    whole = [picture for packet in packets for picture in strict.decode_pictures(packet)]
+
+    lost = packets[:3] + packets[4:]
+    shown = [picture for packet in lost for picture in tolerant.decode_pictures(packet)] + tolerant.finish()
+
+    assert len(shown) == 17
+    assert tolerant.concealed_count > 0
+    assert [p.to_bytes() for p in shown[-9:]] == [p.to_bytes() for p in whole[-9:]]
+
+
 def test_closing_records_the_usage_once(settings: Settings) -> None:
     with narrows.Encoder(width=64, height=48, settings=settings) as encoder:
         encoder.encode(a_picture())

@@ -76,6 +76,35 @@ def test_colours_pixel_shape_and_rotation_come_back(tmp_path: Path, container: C
 
 
 @EVERY_CONTAINER
+def test_colours_that_are_known_in_part_come_back(tmp_path: Path, container: Container) -> None:
+    description = Description(width=64, height=48, colour=Colour(matrix=1, range=1))
+
+    assert CodedFile.open(a_coded_file(tmp_path, container, description=description)).description == description
+
+
+@EVERY_CONTAINER
+def test_sound_from_a_transport_stream_travels_along(tmp_path: Path, container: Container) -> None:
+    with av.open(str(tmp_path / "source.ts"), "w") as stream:
+        video = stream.add_stream("mpeg2video", rate=25, width=64, height=48)
+        sound = stream.add_stream("aac", rate=48000, layout="stereo")
+        for i in range(10):
+            frame = av.VideoFrame(64, 48, "yuv420p")
+            frame.pts = i
+            stream.mux(video.encode(frame))
+            samples = av.AudioFrame(format="fltp", layout="stereo", samples=1024)
+            for plane in samples.planes:
+                plane.update(bytes(plane.buffer_size))
+            samples.sample_rate, samples.pts = 48000, 1024 * i
+            stream.mux(sound.encode(samples))
+        stream.mux(video.encode(None))
+        stream.mux(sound.encode(None))
+    path = a_coded_file(tmp_path, container, source=tmp_path / "source.ts")
+
+    with av.open(str(path)) as coded:
+        assert sum(1 for _ in coded.decode(audio=0)) >= 10
+
+
+@EVERY_CONTAINER
 def test_sound_chapters_and_tags_travel_along_untouched(tmp_path: Path, container: Container) -> None:
     source = a_source_with_everything(tmp_path / "source.mkv")
     path = a_coded_file(tmp_path, container, source=source)

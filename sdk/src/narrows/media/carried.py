@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import av
 import av.container
 import av.error
+from av.bitstream import BitStreamFilterContext
 from av.stream import Disposition
 
 from narrows.errors import VideoError
@@ -40,6 +41,7 @@ class CarriedTracks:
         self._path, self._container, self._start = source, container, start
         self._source = av.open(str(source), "r", metadata_errors="replace")
         self._streams: dict[int, av.stream.Stream] = {}
+        self._filters: dict[int, BitStreamFilterContext] = {}
         self._ahead: av.Packet[Any] | None = None
         container.metadata.update(_told(self._source.metadata))
         self._carry_chapters()
@@ -76,6 +78,9 @@ class CarriedTracks:
         copy.disposition = stream.disposition
         if stream.type != "attachment":
             self._streams[stream.index] = copy
+        if codec == "aac" and context is not None and not context.extradata:
+            # As in MPEG-TS. FFmpeg would put this filter in by itself, but too late for a fragmented file.
+            self._filters[stream.index] = BitStreamFilterContext("aac_adtstoasc", stream)
 
     def _read(self) -> Iterator[av.Packet[Any]]:
         if not self._streams:
@@ -85,8 +90,10 @@ class CarriedTracks:
                 continue
             shift = round(self._start / packet.time_base)
             packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
-            packet.stream = self._streams[packet.stream.index]
-            yield packet
+            index = packet.stream.index
+            for ready in self._filters[index].filter(packet) if index in self._filters else [packet]:
+                ready.stream = self._streams[index]
+                yield ready
 
     def write(self, until: Fraction | None = None) -> None:
         """Copy what is due before *until*, everything without it."""

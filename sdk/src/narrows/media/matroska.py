@@ -286,6 +286,22 @@ def brand_track(path: Path, configuration: bytes, description: Description, *, h
 
     Without one rate the default duration of a frame goes: it would be a guess.
     """
+
+    def brand(children: dict[int, bytes]) -> None:
+        children[_CODEC_ID], children[_CODEC_PRIVATE] = CODEC_ID, configuration
+        if not has_one_rate:
+            children.pop(_DEFAULT_DURATION, None)
+
+    _rewrite_track(path, description, brand)
+
+
+def shape_track(path: Path, description: Description) -> None:
+    """Tell the shape of a pixel of a track that stays FFV1, which PyAV does not pass on to the muxer."""
+    _rewrite_track(path, description, lambda _: None)
+
+
+def _rewrite_track(path: Path, description: Description, change: Callable[[dict[int, bytes]], None]) -> None:
+    """Write the placeholder's track entry anew, in the room that its name made."""
     with path.open("r+b") as file:
         tracks, entry = _video_entry(file, _PLACEHOLDER_ID)
         children = _children(file, entry)
@@ -294,11 +310,9 @@ def brand_track(path: Path, configuration: bytes, description: Description, *, h
             raise ValueError("the placeholder track was not written with placeholder_name()")
         if title != _PLACEHOLDER_NAME:
             children[_NAME] = title.removeprefix(_PLACEHOLDER_NAME).encode()
-        if not has_one_rate:
-            children.pop(_DEFAULT_DURATION, None)
         children.pop(_VOID, None)
-        children[_CODEC_ID], children[_CODEC_PRIVATE] = CODEC_ID, configuration
         children[_VIDEO] = _shaped(children[_VIDEO], description)
+        change(children)
         body = b"".join(_element(identifier, data) for identifier, data in children.items())
         room = entry.size - len(body)
         if room < 0 or room == 1:

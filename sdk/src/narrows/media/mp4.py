@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from narrows.errors import CorruptBitstream, CutOff, NotABitstream
-from narrows.media.description import IDENTITY, Colour, Description, as_matrix
+from narrows.media.description import IDENTITY, RANGE_FULL, Colour, Description, as_matrix
 
 SAMPLE_ENTRY = b"nrws"
 CONFIGURATION_BOX = b"nrwC"
@@ -295,7 +295,7 @@ def _header_matrix(movie: bytes, track: Box) -> list[int]:
     return list(struct.unpack_from(">9i", movie, header.end - 44))
 
 
-def brand_movie(movie: bytes, configuration: bytes, *, offset_added: int = 0) -> bytes:
+def brand_movie(movie: bytes, configuration: bytes, colour: Colour, *, offset_added: int = 0) -> bytes:
     """
     The `moov` box *movie* with the placeholder's sample entry turned into ours.
 
@@ -308,7 +308,8 @@ def brand_movie(movie: bytes, configuration: bytes, *, offset_added: int = 0) ->
             content = b"".join(rewrite(child) for child in boxes(movie, box.data, box.end))
         elif box.type == b"stsd":
             content = movie[box.data : box.data + 8]
-            content += b"".join(_branded(movie, entry, configuration) for entry in boxes(movie, box.data + 8, box.end))
+            entries = boxes(movie, box.data + 8, box.end)
+            content += b"".join(_branded(movie, entry, configuration, colour) for entry in entries)
         else:
             content = movie[box.data : box.end]
         return struct.pack(">I4s", 8 + len(content), box.type) + content
@@ -316,15 +317,19 @@ def brand_movie(movie: bytes, configuration: bytes, *, offset_added: int = 0) ->
     return _moved(rewrite(box), offset_added)
 
 
-def _branded(movie: bytes, entry: Box, configuration: bytes) -> bytes:
+def _branded(movie: bytes, entry: Box, configuration: bytes, colour: Colour) -> bytes:
     if entry.type != _PLACEHOLDER_ENTRY:
         return movie[entry.start : entry.end]
     fixed = bytearray(movie[entry.data : entry.start + _ENTRY_BYTES])
     fixed[_COMPRESSOR] = bytes([len(_NAME)]) + _NAME.ljust(31, b"\0")
     content = bytes(fixed) + struct.pack(">I4s", 8 + len(configuration), CONFIGURATION_BOX) + configuration
     for box in boxes(movie, entry.start + _ENTRY_BYTES, entry.end):
-        if box.type != _PLACEHOLDER_BOX:
+        if box.type not in (_PLACEHOLDER_BOX, b"colr"):
             content += movie[box.start : box.end]
+    if colour.is_stated:
+        # FFmpeg writes none where a part is unknown. H.273 has a number for that.
+        nclx = (colour.primaries, colour.transfer, colour.matrix, 0x80 if colour.range == RANGE_FULL else 0)
+        content += struct.pack(">I4s4sHHHB", 19, b"colr", b"nclx", *nclx)
     return struct.pack(">I4s", 8 + len(content), SAMPLE_ENTRY) + content
 
 
@@ -345,7 +350,7 @@ def _moved(movie: bytes, by: int) -> bytes:
     return bytes(moved)
 
 
-def finish_file(muxed: Path, target: Path, configuration: bytes) -> None:
+def finish_file(muxed: Path, target: Path, configuration: bytes, colour: Colour) -> None:
     """
     Write *muxed*, whose `moov` comes last, to *target* with `moov` in front, our sample entry, and a check box.
 
@@ -361,14 +366,14 @@ def finish_file(muxed: Path, target: Path, configuration: bytes) -> None:
 
         top = list(_top_level(file))
         movie = read_movie(file)
-        grown = len(brand_movie(movie, configuration)) + len(_BRAND)
+        grown = len(brand_movie(movie, configuration, colour)) + len(_BRAND)
         for box in top:
             if box.type == b"moov":
                 continue
             file.seek(box.start)
             if box.type == b"ftyp":
                 put(_branded_type(file.read(box.end - box.start)))
-                put(brand_movie(movie, configuration, offset_added=grown))
+                put(brand_movie(movie, configuration, colour, offset_added=grown))
                 continue
             left = box.end - box.start
             while left:
@@ -385,8 +390,10 @@ class FragmentStream:
     *put* takes the bytes; *is_open_ended* says that readers may stop after any fragment.
     """
 
-    def __init__(self, put: Callable[[bytes], object], configuration: bytes, *, is_open_ended: bool = False) -> None:
-        self._put, self._configuration = put, configuration
+    def __init__(
+        self, put: Callable[[bytes], object], configuration: bytes, colour: Colour, *, is_open_ended: bool = False
+    ) -> None:
+        self._put, self._configuration, self._colour = put, configuration, colour
         self._is_open_ended = is_open_ended
         self._waiting = bytearray()
         self._crc = 0
@@ -410,7 +417,7 @@ class FragmentStream:
         if kind == b"ftyp":
             data = _branded_type(data)
         if kind == b"moov":
-            data = brand_movie(data, self._configuration)
+            data = brand_movie(data, self._configuration, self._colour)
         self._send(data)
         if kind == b"moov":
             self._check(flags=IS_OPEN_ENDED if self._is_open_ended else 0)

@@ -98,7 +98,12 @@ class PacketTarget:
             return av.open(str(self._muxed), "w", format="mp4")
         file = self._muxed.open("wb")
         self._files.append(file.close)
-        self._stream_out = mp4.FragmentStream(file.write, configuration.to_bytes(), is_open_ended=self._is_open_ended)
+        self._stream_out = mp4.FragmentStream(
+            file.write,
+            configuration.to_bytes(),
+            self._description.colour,
+            is_open_ended=self._is_open_ended,
+        )
         return av.open(self._stream_out, "w", format="mp4", options=_FRAGMENTED)
 
     @property
@@ -138,7 +143,7 @@ class PacketTarget:
                     self._muxed, configuration.to_bytes(), self._description, has_one_rate=has_one_rate
                 )
             if self._kind is Container.MP4:
-                mp4.finish_file(self._muxed, self._unfinished.path, configuration.to_bytes())
+                mp4.finish_file(self._muxed, self._unfinished.path, configuration.to_bytes(), self._description.colour)
                 self._muxed.unlink()
             self._unfinished.finish()
 

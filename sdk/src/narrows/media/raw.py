@@ -10,6 +10,7 @@ import av
 import av.container
 import av.video.stream
 
+from narrows.media import matroska
 from narrows.media.carried import CarriedTracks
 from narrows.media.description import Description
 from narrows.media.frames import to_frame
@@ -65,12 +66,13 @@ class LosslessTarget:
     def __init__(
         self, path: Path, *, description: Description, frame_rate: Fraction, source: Path, start: Fraction
     ) -> None:
-        self._unfinished = UnfinishedFile(path)
+        self._unfinished, self._description = UnfinishedFile(path), description
         self._carried: CarriedTracks | None = None
         with translated(f"can't write {path}"):
             self._container = av.open(str(self._unfinished.path), "w", format="matroska")
             self._stream = self._container.add_stream("ffv1", rate=frame_rate, time_base=self._TIME_BASE)
             describe(self._stream, description)
+            self._stream.metadata["title"] = matroska.placeholder_name()
             self._carried = CarriedTracks(source, self._container, start=start)
             self._container.start_encoding()
 
@@ -88,6 +90,7 @@ class LosslessTarget:
             if self._carried:
                 self._carried.write()
             self._close()
+            matroska.shape_track(self._unfinished.path, self._description)
             self._unfinished.finish()
 
     def discard(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -56,10 +56,11 @@ class PackageResult:
 
 @dataclass(frozen=True, slots=True)
 class _Rendition:
-    """A coded file with the times of its packets."""
+    """A coded file with its packets, timed from its first frame: *start* on the clock of the file."""
 
     coded: CodedFile
     packets: tuple[TimedPacket, ...]
+    start: Fraction
 
     @property
     def keys(self) -> list[Fraction]:
@@ -106,7 +107,7 @@ def package_hls(
                 tell(f"variant {number} of {len(renditions)}")
                 variants.append(_package_variant(rendition, work / f"video-{number}", starts))
             tell("sound")
-            sounds, notices = _package_sounds(paths[0], work, starts)
+            sounds, notices = _package_sounds(renditions[0], work, starts)
             (work / MASTER_NAME).write_text(master_playlist(variants, sounds), "utf-8")
             if folder.exists():
                 folder.rmdir()
@@ -128,7 +129,8 @@ def _read(path: Path) -> _Rendition:
     packets = tuple(coded.packets())
     if not packets:
         raise VideoError(f"{path} has no frames")
-    return _Rendition(coded, packets)
+    start = min(packet.time for packet in packets)
+    return _Rendition(coded, tuple(replace(p, time=p.time - start) for p in packets), start)
 
 
 def _check_alignment(renditions: list[_Rendition], starts: list[Fraction], target: Fraction) -> None:
@@ -222,8 +224,9 @@ def _write_segments(
     return tuple(segments)
 
 
-def _package_sounds(path: Path, work: Path, starts: list[Fraction]) -> tuple[list[Sound], list[str]]:
+def _package_sounds(rendition: _Rendition, work: Path, starts: list[Fraction]) -> tuple[list[Sound], list[str]]:
     """The audio tracks of the first file as renditions of their own, and what could not be taken."""
+    path = rendition.coded.path
     sounds: list[Sound] = []
     notices: list[str] = []
     with av.open(str(path), "r", metadata_errors="replace") as source:
@@ -234,7 +237,7 @@ def _package_sounds(path: Path, work: Path, starts: list[Fraction]) -> tuple[lis
                 continue
             folder = work / f"audio-{number}"
             folder.mkdir(parents=True)
-            file, end = _mux_sound(path, stream.index, folder / "muxed.mp4")
+            file, end = _mux_sound(rendition, stream.index, folder / "muxed.mp4")
             groups = _grouped([(f.time, f) for f in file.fragments], starts)
             groups = [group for group in groups if group]
             begins = [group[0].time for group in groups]
@@ -264,11 +267,11 @@ def _sound_codecs(stream: av.AudioStream) -> str | None:
     return _SOUND_CODECS.get(name)
 
 
-def _mux_sound(path: Path, index: int, target: Path) -> tuple[FragmentedFile, Fraction]:
-    """One audio track in short fragments, and when it ends."""
+def _mux_sound(rendition: _Rendition, index: int, target: Path) -> tuple[FragmentedFile, Fraction]:
+    """One audio track in short fragments, timed from the first picture, and when it ends."""
     end = Fraction(0)
     with (
-        av.open(str(path), "r", metadata_errors="replace") as source,
+        av.open(str(rendition.coded.path), "r", metadata_errors="replace") as source,
         av.open(str(target), "w", format="mp4", options=_SOUND_FRAGMENTS) as container,
     ):
         stream = source.streams[index]
@@ -276,6 +279,8 @@ def _mux_sound(path: Path, index: int, target: Path) -> tuple[FragmentedFile, Fr
         for packet in source.demux(stream):
             if packet.dts is None or packet.pts is None:
                 continue
+            shift = round(rendition.start / packet.time_base)
+            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
             end = max(end, Fraction(packet.pts + (packet.duration or 0)) * packet.time_base)
             packet.stream = copy
             container.mux(packet)
