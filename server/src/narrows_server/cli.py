@@ -14,6 +14,7 @@ import typer
 from narrows_server.access.commands import api_key_commands
 from narrows_server.alerts.commands import alerts
 from narrows_server.audit_commands import audit_commands
+from narrows_server.contracts.bench_commands import benches
 from narrows_server.contracts.commands import contracts, tariffs
 from narrows_server.customers.commands import customers
 from narrows_server.errors import Invalid
@@ -44,6 +45,7 @@ for name, part in (
     ("billing", billing),
     ("tariff", tariffs),
     ("contract", contracts),
+    ("bench", benches),
     ("license", licenses),
     ("revocations", revocations),
     ("keys", keys),

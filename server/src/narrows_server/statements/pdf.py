@@ -92,12 +92,17 @@ def _baseline(statement: Mapping[str, Any]) -> list[list[str]]:
     baseline = statement["baseline"]
     return [
         ["Compared with", f"{baseline['baseline_id']} at equal {baseline['metric']}"],
+        *([["Its settings, SHA-256", baseline["spec_sha256"]]] if baseline["spec_sha256"] else []),
         ["It would have delivered", wording.gigabytes(baseline["bytes"])],
     ]
 
 
 def _evidence(evidence: Mapping[str, Any]) -> list[list[str]]:
     rows = [["Method", evidence["method"].replace("_", " ")], ["Renditions measured", f"{len(evidence['lines']):,}"]]
+    in_parts = sum(line["segments"] is not None for line in evidence["lines"])
+    capped = sum(line["baseline_bytes"] == line["ladder_bytes"] for line in evidence["lines"])
+    rows += [["of which by segments", f"{in_parts:,}"]] if in_parts else []
+    rows += [["of which up to the ladder's top", f"{capped:,}"]] if capped else []
     if sample := evidence["sample"]:
         drawn, population = (
             sum(len(stratum["drawn"]) for stratum in sample["strata"]),
@@ -118,7 +123,15 @@ def _evidence(evidence: Mapping[str, Any]) -> list[list[str]]:
         agreed, share = holdout["agreed_percent"], wording.per_cent(holdout["played_ppm"], 1_000_000)
         rows += [
             ["Sessions with the baseline's ladder", f"{share} of the played time, {agreed} % agreed"],
+            *(
+                [f"{name.capitalize()}: delivered, hours played", f"{volume}, {hours:,}"]
+                for name in ("ours", "baseline")
+                for volume, hours in [
+                    (wording.gigabytes(holdout[name]["bytes"]), holdout[name]["played_ms"] // 3_600_000),
+                ]
+            ),
             ["Groups of title and day", f"{holdout['groups']:,}"],
+            *([] if holdout["compared"] else [["Compared", "no: the share is too far from the agreed one"]]),
         ]
     return rows
 
