@@ -32,6 +32,11 @@ VIEWS = 400
 SERVED_AT = "/videos/clip.mkv"
 SERVER_SECONDS_MAX = 30
 BIN = Path(sys.executable).parent
+VENDOR = (
+    "--vendor-name", "Narrows GmbH", "--vendor-address", "Uferstraße 12", "--vendor-address", "10115 Berlin",
+    "--vendor-country", "DE", "--vendor-vat-id", "DE123456788", "--vendor-iban", "DE02120300000000202051",
+)  # fmt: skip
+ACME = ("--country", "IE", "--city", "Dublin", "--vat-id", "IE6433435F")
 TARIFF = {
     "name": "CDN Europe",
     "currency": "EUR",
@@ -148,10 +153,11 @@ def demonstrate(video: Path, out: Path, crf: int) -> dict[str, Any]:
     coded, decoded = out / "coded.mkv", out / "decoded.y4m"
 
     with demo.step("server", "vendor: server, keys and database"):
-        demo.run("narrows-server", "init")
+        demo.run("narrows-server", "init", *VENDOR)
     with demo.server() as url:
         with demo.step("contract", "vendor: customer, tariff, contract and license"):
-            demo.run("narrows-server", "customer", "add", "Acme Streaming", "--id", "acme")
+            demo.run("narrows-server", "customer", "add", "Acme Streaming", "--id", "acme", "--address", "1 Quay")
+            demo.run("narrows-server", "billing", "set", "acme", *ACME)
             tariff, contract = out / "vendor" / "tariff.json", out / "vendor" / "contract.json"
             tariff.write_text(json.dumps(TARIFF, indent=2) + "\n")
             contract.write_text(json.dumps(CONTRACT | {"starts_on": f"{month}-01"}, indent=2) + "\n")
@@ -188,6 +194,8 @@ def demonstrate(video: Path, out: Path, crf: int) -> dict[str, Any]:
             demo.run("narrows-server", "statement", "show", outcome["statement"], "--out", str(statement_path))
             demo.run("narrows-server", "statement", "records", outcome["statement"], "--out", str(out / "evidence"))
             demo.run("narrows-server", "invoice", "pdf", outcome["invoice"], "--out", str(invoice_path))
+            pack = ["audit-pack", outcome["invoice"], "--out", str(out / "audit.zip")]
+            demo.run("narrows-server", "export", *pack)
         with demo.step("recompute", "customer: recompute the statement offline"):
             demo.run("narrows-recompute", str(statement_path), "--evidence", str(out / "evidence"))
 
@@ -250,7 +258,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     why = f" ({invoice['reason']})" if invoice["reason"] else ""
     console.print(f"Invoice {invoice['number']}: {invoice['total']} {invoice['currency']}{why}")
     console.print(
-        f"\nLook at [bold]{chosen.out}/[/]: coded.mkv, decoded.y4m, statement.json, invoice.pdf, summary.json"
+        f"\nLook at [bold]{chosen.out}/[/]: coded.mkv, decoded.y4m, statement.json, invoice.pdf, audit.zip, "
+        "summary.json"
     )
 
 

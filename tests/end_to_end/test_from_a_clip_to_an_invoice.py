@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import subprocess
+import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -118,8 +119,17 @@ def test_encoding_without_a_license_was_refused_with_the_next_step(summary: dict
     assert "narrows license development" in summary["refusal_without_license"]
 
 
-def test_the_invoice_is_a_pdf(out: Path) -> None:
-    assert (out / "invoice.pdf").read_bytes().startswith(b"%PDF-")
+def test_the_invoice_is_a_pdf_that_carries_its_e_invoice(out: Path) -> None:
+    paper = (out / "invoice.pdf").read_bytes()
+
+    assert paper.startswith(b"%PDF-")
+    assert b"<fx:DocumentFileName>factur-x.xml</fx:DocumentFileName>" in paper
+
+
+def test_everything_behind_the_invoice_is_in_one_file(out: Path, summary: dict[str, Any]) -> None:
+    names = zipfile.ZipFile(out / "audit.zip").namelist()
+
+    assert f"audit-{summary['invoice']['number']}/README.txt" in names
 
 
 def test_closing_the_month_again_gives_the_same_invoice(out: Path, summary: dict[str, Any]) -> None:

@@ -195,6 +195,7 @@ def _shapes() -> Iterator[tuple[str, dict[str, Any]]]:
     yield "prepaid", an_invoice(a_line(500_000), a_line(-500_000, kind=Kind.CREDIT))
     yield "prepaid-in-part", an_invoice(a_line(500_000), a_line(-123_456, kind=Kind.CREDIT))
     yield "true-up", an_invoice(a_line(10_000), a_line(777_777, kind=Kind.TRUE_UP, period="2026"))
+    yield "true-up-of-a-contracts-year", an_invoice(a_line(777_777, kind=Kind.TRUE_UP, period="2025-12/2026-11"))
     yield (
         "corrections",
         an_invoice(

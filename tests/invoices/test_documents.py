@@ -8,6 +8,7 @@ import pytest
 from narrows_server.errors import Invalid
 from narrows_server.invoices import cii, einvoice, pdf, ubl
 from narrows_server.parties.party import Buyer
+from narrows_server.rating.lines import Kind
 
 from ..server.billing import a_line
 from .golden import UNREGISTERED, a_buyer, a_credit_note, an_invoice, golden
@@ -108,6 +109,14 @@ class TestPage:
         assert (page["kind"], page["heading"]) == ("Credit note", "Correction of invoice INV-2026-000001")
         assert page["payment"]["rows"] == []
         assert page["total"]["label"] == "Amount credited"
+
+    def test_the_months_of_a_contracts_year_are_named_by_both_ends(self) -> None:
+        document = an_invoice(
+            a_line(777_777, kind=Kind.TRUE_UP, period="2025-12/2026-11"), buyer=a_buyer(language="en")
+        )
+        (line,) = pdf.page(document)["lines"]
+
+        assert line["label"] == "True-up, December 2025 – November 2026"
 
     def test_a_draft_says_that_it_is_one(self) -> None:
         page = pdf.page({**an_invoice(buyer=a_buyer(language="en")), "number": ""})

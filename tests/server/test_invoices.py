@@ -19,7 +19,9 @@ from narrows_server.invoices.models import Invoice, Kind
 from narrows_server.invoices.texts import texts_in
 from narrows_server.journal import repository as journal
 from narrows_server.office import Office, initialise, open_office
-from narrows_server.parties.service import LANGUAGES, default_entity
+from narrows_server.parties.service import LANGUAGES, default_entity, set_profile
+from narrows_server.payments import service as payments
+from narrows_server.payments.service import Receipt
 from narrows_server.settings import Settings
 from narrows_server.statements import service as statements
 from narrows_server.statements.models import Statement
@@ -50,6 +52,12 @@ FORBIDDEN_CHANGES = (
     "DELETE FROM contract_version",
     "UPDATE tariff SET document = '{}'",
 )
+
+
+FINAL = (
+    ("invoice", "document"), ("number_pattern", "pattern"), ("vat_id_check", "is_valid"), ("payment", "amount_minor"),
+    ("allocation", "amount_minor"), ("journal_entry", "event"), ("journal_line", "account"),
+)  # fmt: skip
 
 
 class _Rollback(Exception):
@@ -146,6 +154,28 @@ class TestNumbers:
         assert take_number(office.database, year=2026, gives_up=False) == 1
         assert take_number(office.database, year=2026, gives_up=False) == 2
         assert take_number(office.database, year=2027, gives_up=False) == 1
+
+    def test_both_databases_refuse_to_change_what_is_final(self, shared: Office) -> None:
+        with shared.database.transaction() as session:
+            numbering.set_pattern(
+                session,
+                default_entity(session),
+                Kind.CREDIT_NOTE,
+                "C-{number}",
+                valid_from=NOW.date(),
+                occasion=an_occasion(),
+            )
+            set_profile(session, "acme", vat_id="DE136695976", occasion=an_occasion())
+            an_invoice(session)
+            credit_notes.credit(session, "INV-2026-000001", parts={1: 1}, reason="x", occasion=an_occasion())
+            receipt = Receipt(
+                entity_id="vendor", customer_id="acme", currency="EUR", amount_minor=5, received_on=NOW.date()
+            )
+            payments.receive(session, receipt, occasion=an_occasion())
+        for table, column in FINAL:
+            for change in (f"UPDATE {table} SET {column} = {column}", f"DELETE FROM {table}"):
+                with pytest.raises(IntegrityError, match="never"), shared.database.transaction() as session:
+                    session.execute(text(change))
 
     def test_a_pattern_holds_from_its_day_on(self, office: Office) -> None:
         with office.database.transaction() as session:

@@ -23,12 +23,14 @@ from narrows_server.contracts import endpoints as contracts
 from narrows_server.description import describe
 from narrows_server.exports import endpoints as exports
 from narrows_server.invoices import endpoints as invoices
+from narrows_server.journal import endpoints as journal
 from narrows_server.leases import endpoints as leases
 from narrows_server.licenses import endpoints as licenses
 from narrows_server.limits import BodyLimits, RateLimits, Rates
 from narrows_server.office import Office
 from narrows_server.operation import endpoints as operation
 from narrows_server.operation.observing import Metrics, Observing
+from narrows_server.parties import endpoints as parties
 from narrows_server.payments import endpoints as payments
 from narrows_server.people import endpoints as people
 from narrows_server.people.sso import SingleSignOn
@@ -52,7 +54,9 @@ PARTS = (
     contracts,
     statements,
     invoices,
+    parties,
     payments,
+    journal,
     exports,
     alerts,
     webhooks,

@@ -21,8 +21,8 @@ from sqlalchemy.orm import Session
 from narrows_server.invoices import repository as invoices
 from narrows_server.invoices.einvoice import amount
 from narrows_server.invoices.models import Kind as Document
+from narrows_server.invoices.periods import period_days
 from narrows_server.invoices.service import document_of
-from narrows_server.invoices.texts import period_days
 from narrows_server.rating.lines import Kind
 
 VERSION: Final = "1.2"

@@ -16,7 +16,7 @@ from narrows_server.invoices.models import ISSUED, Invoice
 from narrows_server.invoices.models import Kind as Document
 from narrows_server.invoices.pdf import render
 from narrows_server.invoices.schemas import InvoiceOut
-from narrows_server.invoices.service import document_of, preview, require_invoice, require_issued
+from narrows_server.invoices.service import document_of, issue, preview, require_invoice, require_issued
 from narrows_server.payments.repository import standings
 from narrows_server.terminal import AsJson, Home, group, office_of, quoted, say, show_json, show_table, write_file
 
@@ -173,6 +173,28 @@ def preview_invoice(
         return
     write_file(out, render(document))
     say(f"wrote {quoted(out)}")
+
+
+@invoices.command("issue")
+def issue_invoice(
+    invoice_id: Annotated[str, typer.Argument(metavar="ID", help="Of a draft.")],
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """
+    Issue a draft: it gets its number and can never be changed again.
+
+    [dim]narrows-server invoice issue inv_7mbd…[/]
+    """
+    with office_of(home) as office, office.database.transaction() as session:
+        invoice = session.get(Invoice, invoice_id)
+        if invoice is None:
+            raise NotFound(f"there is no draft {invoice_id}")
+        shown = InvoiceOut.of(issue(session, invoice, occasion=office.occasion())).model_dump(mode="json")
+    if as_json:
+        show_json(shown)
+    else:
+        say(f"issued invoice {quoted(shown['number'])}")
 
 
 @invoices.command("credit")

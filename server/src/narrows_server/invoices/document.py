@@ -7,7 +7,6 @@ old invoice. Pure: an order, two parties and a day go in. Amounts are integers i
 
 from __future__ import annotations
 
-import calendar
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ import rfc8785
 
 from narrows_server.invoices.models import Kind
 from narrows_server.invoices.order import InvoiceOrder
+from narrows_server.invoices.periods import period_days
 from narrows_server.parties.party import Buyer, Seller
 from narrows_server.rating.lines import Line
 from narrows_server.tax.breakdown import Subtotal, break_down
@@ -157,11 +157,6 @@ def content_hash(text: str) -> str:
 
 
 def _tax_point(line: Line, order: InvoiceOrder) -> date:
-    """The last day of the line's month or year: a correction is taxed as what it corrects was."""
-    year, _, month = line.period.partition("-")
-    try:
-        if not month:
-            return date(int(year), 12, 31)
-        return date(int(year), int(month), calendar.monthrange(int(year), int(month))[1])
-    except ValueError:
-        return order.last_day
+    """The last day of the line's period: a correction is taxed as what it corrects was."""
+    days = period_days(line.period)
+    return days[1] if days else order.last_day

@@ -14,7 +14,8 @@ from narrows_metering.money import exponent
 
 from narrows_server.errors import Invalid
 from narrows_server.invoices.models import Kind
-from narrows_server.invoices.texts import period_days, texts_in
+from narrows_server.invoices.periods import period_days
+from narrows_server.invoices.texts import texts_in
 from narrows_server.tax.treatment import Category
 
 GUIDELINE: Final = "urn:cen.eu:en16931:2017"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -42,14 +42,11 @@ def list_issued(
     query = select(Invoice).where(Invoice.status == ISSUED).order_by(Invoice.issued_at, Invoice.number)
     if entity_id is not None:
         query = query.where(Invoice.entity_id == entity_id)
-    found = session.scalars(query)
-    return [
-        invoice
-        for invoice in found
-        if invoice.issued_at is not None
-        and (first_day is None or first_day <= invoice.issued_at.date())
-        and (last_day is None or invoice.issued_at.date() <= last_day)
-    ]
+    if first_day is not None:
+        query = query.where(Invoice.issued_at >= datetime.combine(first_day, time(), UTC))
+    if last_day is not None:
+        query = query.where(Invoice.issued_at < datetime.combine(last_day + timedelta(days=1), time(), UTC))
+    return list(session.scalars(query))
 
 
 def list_credit_notes(session: Session, invoice_id: str) -> list[Invoice]:

@@ -7,7 +7,6 @@ marks, because left to itself it rounds.
 
 from __future__ import annotations
 
-import calendar
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -20,6 +19,7 @@ from narrows_metering.money import exponent
 from narrows_metering.statement import NoShare
 from narrows_metering.tariff import BYTES_PER_GB
 
+from narrows_server.invoices.periods import period_days
 from narrows_server.rating.lines import Kind
 
 _WORDS: Final[dict[str, dict[str, str]]] = {
@@ -257,11 +257,12 @@ class Texts:
         return f"{self.day(first)} – {self.day(last)}"
 
     def period(self, period: str) -> str:
-        """`November 2026` for "2026-11"; a year as it is."""
+        """`November 2026` for "2026-11", `November 2026 – October 2027` for both ends; a year as it is."""
         bounds = period_days(period)
         if bounds is None or "-" not in period:
             return period
-        return str(format_skeleton("yMMMM", bounds[0], locale=self._locale))
+        ends = dict.fromkeys(str(format_skeleton("yMMMM", day, locale=self._locale)) for day in bounds)
+        return " – ".join(ends)
 
     def line(self, line: dict[str, Any]) -> str:
         """What a line is about: `Share of savings, November 2026`."""
@@ -282,15 +283,3 @@ class Texts:
 def texts_in(language: str) -> Texts:
     """The words of *language*; English where we have none."""
     return Texts(language if language in _WORDS else "en")
-
-
-def period_days(period: str) -> tuple[date, date] | None:
-    """First and last day of "2026-11" or "2026"; None for anything else."""
-    year, _, month = period.partition("-")
-    try:
-        if not month:
-            return date(int(year), 1, 1), date(int(year), 12, 31)
-        last = calendar.monthrange(int(year), int(month))[1]
-        return date(int(year), int(month), 1), date(int(year), int(month), last)
-    except ValueError:
-        return None

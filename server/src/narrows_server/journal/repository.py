@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from narrows_server.journal.models import JournalEntry, JournalLine
+from narrows_server.paging import Paged, Paging, read_page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,14 @@ def list_entries(
     if last_day is not None:
         query = query.where(JournalEntry.posted_on <= last_day)
     return list(session.scalars(query))
+
+
+def entry_page(session: Session, at: Paging, *, customer_id: str | None = None) -> Paged[JournalEntry]:
+    """A page of entries, those recorded last first."""
+    query = select(JournalEntry)
+    if customer_id is not None:
+        query = query.where(JournalEntry.customer_id == customer_id)
+    return read_page(session, query, by=(JournalEntry.id,), at=at)
 
 
 def list_entries_of_invoices(session: Session, invoice_ids: list[str], numbers: list[str]) -> list[JournalEntry]:

@@ -16,7 +16,7 @@ from narrows_server.paging import Page
 from narrows_server.parties.service import default_entity
 from narrows_server.payments import account_pdf, repository, service
 from narrows_server.payments.account import Scope, statement_of_account
-from narrows_server.payments.schemas import PaymentIn, PaymentOut, ReversalIn
+from narrows_server.payments.schemas import ApplyIn, PaymentIn, PaymentOut, RefundIn, ReversalIn
 from narrows_server.payments.service import Receipt
 from narrows_server.web import Change, OfficeOf, PagingOf, allowed, changing
 
@@ -70,6 +70,37 @@ def reverse_payment(payment_id: str, order: ReversalIn, change: BooksWrites) -> 
         return PaymentOut.of_row(undone, 0)
 
     return change.once(reverse)
+
+
+@router.post("/payments/{payment_id}/apply", response_model=PaymentOut, summary="Let credit pay an invoice")
+def apply_payment(payment_id: str, order: ApplyIn, change: BooksWrites) -> Response:
+    """What is for no invoice yet, or a part of it."""
+
+    def apply(session: Session, occasion: Occasion) -> PaymentOut:
+        service.require_payment(session, payment_id, customer_id=change.caller.customer_id)
+        payment = service.apply(session, payment_id, order.invoice, amount_minor=order.amount_minor, occasion=occasion)
+        return PaymentOut.of_row(payment, repository.unused_of(session, payment))
+
+    return change.once(apply)
+
+
+@router.post("/payments/{payment_id}/refund", response_model=PaymentOut, summary="Record that credit was paid back")
+def refund_payment(payment_id: str, order: RefundIn, change: BooksWrites) -> Response:
+    """What is for no invoice, or a part of it."""
+
+    def refund(session: Session, occasion: Occasion) -> PaymentOut:
+        service.require_payment(session, payment_id, customer_id=change.caller.customer_id)
+        back = service.refund(
+            session,
+            payment_id,
+            amount_minor=order.amount_minor,
+            paid_on=order.paid_on,
+            reference=order.reference,
+            occasion=occasion,
+        )
+        return PaymentOut.of_row(back, 0)
+
+    return change.once(refund)
 
 
 @router.get("/customers/{customer_id}/account", summary="A customer's statement of account")

@@ -57,3 +57,18 @@ class ReversalIn(BaseModel):
 
     reversed_on: date
     note: str | None = Field(None, max_length=500)
+
+
+class ApplyIn(BaseModel):
+    """Which invoice credit is to pay."""
+
+    invoice: str = Field(max_length=60, description="Its number.")
+    amount_minor: int | None = Field(None, ge=1, description="As much as possible if null.")
+
+
+class RefundIn(BaseModel):
+    """Credit that was paid back."""
+
+    paid_on: date
+    amount_minor: int | None = Field(None, ge=1, description="All that is for no invoice if null.")
+    reference: str | None = Field(None, max_length=100, description="The bank's.")
