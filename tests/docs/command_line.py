@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
 from importlib import import_module
@@ -33,7 +34,9 @@ def command_line() -> str:
 
 
 def deepened(text: str) -> str:
-    """*text* with its headings a level deeper, outside of its code blocks."""
+    """*text* with its headings a level deeper, outside of its code blocks, and with its examples as code."""
+    # They are dim on a terminal.
+    text = re.sub(r"\[dim\](.*?)\[/\]", r"\n```console\n$ \1\n```\n", text, flags=re.S)
     lines, in_block = [], False
     for line in text.splitlines():
         in_block ^= line.startswith("```")

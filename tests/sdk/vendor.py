@@ -149,9 +149,9 @@ def vendor(made_vendor_home: Path, tmp_path: Path) -> Iterator[Vendor]:
 
 @contextmanager
 def serving(office: Office) -> Iterator[str]:
-    """The application on a loopback port, as `narrows-server serve` runs it; its URL."""
+    """The application on a loopback port; its URL. Nothing is done in the background."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(create_app(office), log_level="critical", ws="none", access_log=False)
+        config = uvicorn.Config(create_app(office), log_level="critical", ws="none", access_log=False, lifespan="off")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -13,7 +13,7 @@ from narrows_licensing.qr import to_qr_text
 from narrows_licensing.request import Purpose
 from rich.table import Table
 
-from narrows.cli.terminal import Json, LicensePath, err, out, reports_errors, show
+from narrows.cli.terminal import Json, LicensePath, err, out, reports_errors, show, show_table
 from narrows.errors import LicenseNotWritten
 from narrows.installation import Installation
 from narrows.license.activation import Activated, activate, import_response, make_request
@@ -40,7 +40,7 @@ def doctor(license: LicensePath = None, as_json: Json = False) -> None:
     table = Table(show_header=False, box=None)
     for check in diagnosis.checks:
         table.add_row(_MARKS[check.outcome], check.name, check.seen.replace("[", r"\["))
-    out.print(table)
+    show_table(table)
     out.print(f"\n[bold]{diagnosis.code}[/]: {diagnosis.sentence}")
     if diagnosis.detail:
         out.print(diagnosis.detail, markup=False, highlight=False)
@@ -132,7 +132,7 @@ def license_log(
     for entry in log.entries:
         days = (f"{entry.issued_at:%Y-%m-%d}", f"{entry.expires_at:%Y-%m-%d}")
         table.add_row(entry.kind, entry.id, *days, str(entry.status_index))
-    out.print(table)
+    show_table(table)
     out.print(f"{len(log.entries)} documents, as signed for on {log.head.time:%Y-%m-%d}; yours is among them.")
 
 

@@ -13,7 +13,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from narrows.cli.terminal import Json, LicensePath, err, notice, out, reports_errors
+from narrows.cli.terminal import Json, LicensePath, err, notice, out, reports_errors, show_table
 from narrows.errors import VideoError
 from narrows.options import Preset, Tune
 
@@ -75,7 +75,7 @@ def compare(
     for row in comparison.bd_rates:
         figures = (getattr(row, key) for key, _ in _METRICS)
         table.add_row(comparison.labels[row.anchor], *("–" if f is None else f"{f:+.1f} %" for f in figures))
-    out.print(table)
+    show_table(table)
     out.print(f"written: {path}", highlight=False, soft_wrap=True)
 
 

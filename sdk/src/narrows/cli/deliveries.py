@@ -13,7 +13,7 @@ from narrows_metering.importers.formats import LogFormat
 from narrows_metering.importers.reconciliation import Reconciled
 from rich.table import Table
 
-from narrows.cli.terminal import Json, err, out, plain, reports_errors, show
+from narrows.cli.terminal import Json, err, plain, reports_errors, show, show_table
 from narrows.errors import UsageError
 
 
@@ -94,7 +94,7 @@ def _show_reconciled(cells: Sequence[Reconciled]) -> None:
         table.add_row(
             cell.region or "all", cell.day.isoformat(), *volumes, apart, f"{cell.counted_bytes:,}", cell.agreement.value
         )
-    out.print(table)
+    show_table(table)
 
 
 def _apart(cell: Reconciled) -> Decimal:

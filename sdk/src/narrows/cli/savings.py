@@ -11,7 +11,7 @@ import typer
 from narrows_metering.importers.formats import LogFormat
 from rich.table import Table
 
-from narrows.cli.terminal import Json, err, out, reports_errors, show
+from narrows.cli.terminal import Json, err, out, reports_errors, show, show_table
 from narrows.errors import UsageError
 
 app = typer.Typer(help="What is saved at equal quality: measured, measured again, and forecast.", no_args_is_help=True)
@@ -62,7 +62,7 @@ def plan(
         name = names[one.rendition].coded.name if one.rendition in names else one.rendition
         drawn = one.part.value if not one.stratum else f"{one.part.value} from {one.stratum}"
         table.add_row(name, drawn, f"{one.delivered_bytes:,}", one.lacks or "measured")
-    out.print(table)
+    show_table(table)
     out.print(f"{len(found.renditions):,} of {found.population:,} renditions, {lacking:,} still lack evidence")
     out.print(f"seed {found.seed.hex()}", soft_wrap=True, highlight=False)
 
@@ -135,7 +135,7 @@ def _measure_plan(planned: Path, pairs: Path, folder: Path | None, *, as_json: b
     if as_json:
         show({"measured": measured, "lacking": lacking}, as_json=True)
         return
-    out.print(table)
+    show_table(table)
     out.print(f"{len(measured)} measured and recorded; {lacking} of the plan have no file among the pairs")
 
 
@@ -215,7 +215,7 @@ def forecast(
     table.add_row("money", *(str(amount) for amount in (result.saved_lower, result.saved, result.saved_upper)))
     volumes = (result.saved_bytes_lower, result.saved_bytes, result.saved_bytes_upper)
     table.add_row("bytes", *(f"{volume:,}" for volume in volumes))
-    out.print(table)
+    show_table(table)
     out.print(
         f"{result.measured_count} of {result.file_count} videos measured; {result.delivered_bytes:,} bytes a month "
         f"cost {result.cost_now} now"

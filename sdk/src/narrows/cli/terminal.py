@@ -30,6 +30,8 @@ R = TypeVar("R")
 out = Console()
 err = Console(stderr=True)
 
+PIPE_CHARACTERS = 1_000
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 LicensePath = Annotated[
     Path | None, typer.Option("--license", help="License file; by default NARROWS_LICENSE, then the platform's place.")
@@ -73,7 +75,12 @@ def show(value: object, *, as_json: bool, title: str = "") -> None:
     for name, member in members.items():
         shown = f"{member:.3f}" if isinstance(member, float) else "–" if member is None or member == [] else str(member)
         table.add_row(name.replace("_", " "), shown, style="default")
-    out.print(table)
+    show_table(table)
+
+
+def show_table(table: Table) -> None:
+    """Print a table; into a pipe there is no width to fit, so lines stay whole for `grep` and `awk`."""
+    out.print(table, width=None if out.is_terminal else PIPE_CHARACTERS)
 
 
 def reports_errors(command: Callable[P, R]) -> Callable[P, R]:

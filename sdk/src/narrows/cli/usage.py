@@ -15,7 +15,7 @@ import typer
 from rich.table import Table
 
 from narrows.cli.deliveries import import_deliveries
-from narrows.cli.terminal import Json, err, out, plain, reports_errors, show
+from narrows.cli.terminal import Json, err, out, plain, reports_errors, show, show_table
 from narrows.settings import Settings
 
 app = typer.Typer(help="What was recorded on this machine, and what was reported.", no_args_is_help=True)
@@ -254,7 +254,7 @@ def _show_preview(document: dict[str, Any]) -> None:
     for record in records[:PREVIEW_ROWS]:
         members = ", ".join(f"{name} {value}" for name, value in record["payload"].items())
         table.add_row(str(record["seq"]), record["time"], record["kind"], members)
-    out.print(table)
+    show_table(table)
     if len(records) > PREVIEW_ROWS:
         out.print(f"… and {len(records) - PREVIEW_ROWS} more; --json and --raw show all")
 
