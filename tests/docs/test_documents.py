@@ -14,14 +14,20 @@ import pytest
 from narrows.media.frames import to_frame
 from narrows.media.picture import Picture
 from narrows_licensing.development import development_license_file
+from narrows_metering.baseline_spec import Rung, known_baselines
+from narrows_metering.bench import Stipulation
 from narrows_metering.cdn_tariff import VolumeTariff
+from narrows_metering.estimator import Method
 from narrows_metering.money import cost
+from narrows_metering.payload import BASELINE_ARM
 from narrows_metering.record import Kind
 from narrows_metering.savings import saved_bytes
 from narrows_metering.statement import draw_up
 from narrows_metering.tariff import Tariff, Tier
+from narrows_metering.terms import Terms
 from narrows_metering.testing import (
     NOVEMBER,
+    a_bench,
     a_delivery,
     an_encode,
     an_evidence,
@@ -88,21 +94,47 @@ def test_a_statement_over_a_worked_example_says_what_the_document_says(example: 
         for region, tiers in example["tiers"].items()
     }
     tariff = VolumeTariff(cdn="cdn", regions=regions, commit=Decimal(example.get("commit", "0")))
-    entries: list[tuple[Kind, dict[str, Any]]] = [
-        (Kind.ENCODE, an_encode()),
-        (Kind.EVIDENCE, an_evidence(ours=example["ours"], baseline=example["baseline"])),
-    ]
-    for region, volume in example["delivered_gb"].items():
-        entries.append((Kind.DELIVERY, {**a_delivery(delivered=volume * GB), "cdn": "cdn", "region": region}))
+    terms = replace(some_terms(share_percent=example["share"]), cdn_tariffs=(tariff,))
+    terms, entries = the_month_of(example, terms)
     statement = draw_up(
-        replace(some_terms(share_percent=example["share"]), cdn_tariffs=(tariff,)),
+        terms,
         period=NOVEMBER,
         records_by_installation={an_installation_id(): some_records(entries)},
         drawn_up_at=datetime(2026, 12, 4, tzinfo=UTC),
     )
-    assert statement["result"]["saved_bytes"] == example["saved_gb"] * GB
+    assert statement["result"]["saved_bytes"] == Decimal(example["saved_gb"]) * GB
     assert statement["valuation"]["saved"]["minor"] == example["saved"]
     assert statement["share"]["due"]["minor"] == example["due"]
+
+
+def the_month_of(example: dict[str, Any], terms: Terms) -> tuple[Terms, list[tuple[Kind, dict[str, Any]]]]:
+    """The method and the records that *example* tells of."""
+    encode = (Kind.ENCODE, an_encode(content_class="film"))
+    volumes = {region: volume * GB for region, volume in example["delivered_gb"].items()}
+    if "holdout" in example:
+        told, hour = example["holdout"], 3_600_000
+        played = told["hours"] * hour // 10, told["baseline_hours"] * hour // 10
+        held_bytes = int(Decimal(told["baseline_gb"]) * GB) // 10
+        entries = [encode]
+        for day in range(10):
+            start = datetime(2026, 11, 1 + day, tzinfo=UTC)
+            ours = a_delivery(delivered=volumes["eu"] // 10, played_ms=played[0], start=start)
+            held = a_delivery(delivered=held_bytes, played_ms=played[1], start=start, arm=BASELINE_ARM)
+            entries += [(Kind.DELIVERY, {**one, "cdn": "cdn", "region": "eu"}) for one in (ours, held)]
+        return replace(terms, method=Method.HOLDOUT, holdout_percent=5), entries
+    deliveries = [
+        (Kind.DELIVERY, {**a_delivery(delivered=volume), "cdn": "cdn", "region": region})
+        for region, volume in volumes.items()
+    ]
+    if "bench" in example:
+        bench = a_bench({name: (ours, baseline) for name, (ours, baseline) in example["bench"].items()})
+        stipulation = Stipulation(bench=bench, first_month=NOVEMBER)
+        return replace(terms, method=Method.STIPULATED, stipulation=stipulation), [encode, *deliveries]
+    evidence = an_evidence(ours=example["ours"], baseline=example["baseline"])
+    if "ladder_kbps" in example:
+        spec = replace(known_baselines()["libx265-medium"], ladder=(Rung(height=1080, kbps=example["ladder_kbps"]),))
+        terms, evidence = replace(terms, baseline=spec), {**evidence, "baseline_sha256": spec.digest()}
+    return terms, [encode, (Kind.EVIDENCE, evidence), *deliveries]
 
 
 def test_the_readme_opens_with_one_sentence_and_a_session_with_a_refusal() -> None:

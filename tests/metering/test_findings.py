@@ -131,6 +131,11 @@ class TestHoldout:
         assert statement["evidence"]["holdout"]["compared"] is False
         assert (statement["result"]["saved_bytes"], statement["share"]["reason"]) == (0, "no_evidence")
 
+    def test_a_single_group_compares_nothing(self) -> None:
+        statement = a_statement(M4, self.entries(days=1))
+        assert statement["evidence"]["holdout"]["compared"] is False
+        assert statement["result"]["saved_bytes"] == 0
+
     def test_what_nobody_says_the_played_time_of_saves_nothing(self) -> None:
         entries = [*self.entries(), (Kind.ENCODE, an_encode("talk", asset="talk")), (Kind.DELIVERY, a_delivery("talk"))]
         assert reasons(a_statement(M4, entries)) == ["no_played_time"]

@@ -221,9 +221,10 @@ def _by_holdout(usage: Usage, terms: Terms) -> Findings:
     share_ppm = MILLION * played_baseline // max(1, played_ours + played_baseline)
     assert terms.holdout_percent is not None
     agreed_ppm = terms.holdout_percent * MILLION // 100
-    # A share far from the agreed one was not drawn as agreed, whatever else was done.
+    # A share far from the agreed one was not drawn as agreed, whatever else was done; and a single group has no spread.
     is_fair = agreed_ppm <= 2 * share_ppm <= 4 * agreed_ppm
-    estimate = holdout(groups) if is_fair else None
+    has_spread = min(sum(g.played_ms_ours > 0 for g in groups), sum(g.played_ms_baseline > 0 for g in groups)) >= 2
+    estimate = holdout(groups) if is_fair and has_spread else None
     return Findings(
         estimate=estimate or Estimate.of_nothing(Method.HOLDOUT),
         counted_bytes=sum(group.bytes_ours for group in groups) if estimate else 0,

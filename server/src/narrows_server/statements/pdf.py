@@ -131,7 +131,11 @@ def _evidence(evidence: Mapping[str, Any]) -> list[list[str]]:
                 ]
             ),
             ["Groups of title and day", f"{holdout['groups']:,}"],
-            *([] if holdout["compared"] else [["Compared", "no: the share is too far from the agreed one"]]),
+            *(
+                []
+                if holdout["compared"]
+                else [["Compared", "no: the share is too far from the agreed one, or there is one group alone"]]
+            ),
         ]
     return rows
 
