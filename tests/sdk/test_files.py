@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import shutil
+import subprocess
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from narrows import files
 from narrows.errors import (
     BitstreamError,
+    CorruptBitstream,
     CutOff,
     LedgerDamaged,
     LicenseRefused,
@@ -25,6 +28,7 @@ from narrows.errors import (
 )
 from narrows.media.coded_file import CodedFile
 from narrows.media.frames import to_frame
+from narrows.media.packets import Container, PacketTarget
 from narrows.media.video import Source
 from narrows.settings import Settings
 from narrows.usage.machine import open_meter
@@ -242,6 +246,40 @@ def test_a_cut_off_file_decodes_up_to_the_cut_with_a_warning(
 
     assert luma(result.target) == luma(tmp_path / "whole.y4m")[:6]
     assert any("cut off" in notice for notice in result.notices)
+
+
+@pytest.mark.skipif(shutil.which("mkvmerge") is None, reason="mkvmerge is not here: apt install mkvtoolnix")
+def test_files_that_mkvmerge_joins_decode_as_one(tmp_path: Path, settings: Settings) -> None:
+    source = a_clip(tmp_path / "source.y4m", frames=4)
+    for name in ("one.mkv", "two.mkv"):
+        files.encode(source, tmp_path / name, settings=settings)
+    joined = tmp_path / "joined.mkv"
+    parts = [str(tmp_path / "one.mkv"), "+", str(tmp_path / "two.mkv")]
+    subprocess.run(["mkvmerge", "-q", "-o", str(joined), *parts], check=True)
+
+    files.decode(joined, tmp_path / "joined.y4m")
+    files.decode(tmp_path / "one.mkv", tmp_path / "one.y4m")
+
+    assert luma(tmp_path / "joined.y4m") == 2 * luma(tmp_path / "one.y4m")
+
+
+def test_a_lost_tail_is_noticed_when_decoding(tmp_path: Path, settings: Settings) -> None:
+    """Where no checksum of the container says so: the last group of pictures is gone as a whole."""
+    source = a_clip(tmp_path / "source.y4m", frames=8)
+    coded = files.encode(source, tmp_path / "coded.mkv", keyint=4, low_delay=True, settings=settings).target
+    whole = CodedFile.open(coded)
+    shorter = PacketTarget(
+        tmp_path / "shorter.mkv",
+        container=Container.MATROSKA,
+        configuration=whole.configuration,
+        description=whole.description,
+        frame_rate=Fraction(25),
+    )
+    for packet in list(whole.packets())[:4]:
+        shorter.write(packet.data, shown=packet.time, coded=packet.time, is_key=packet.is_key)
+    shorter.finish(whole.configuration)
+    with pytest.raises(CorruptBitstream, match="4 of 8 frames"):
+        files.decode(tmp_path / "shorter.mkv", tmp_path / "shorter.y4m")
 
 
 def test_fragments_can_be_joined_as_bytes(tmp_path: Path, settings: Settings) -> None:
