@@ -10,6 +10,7 @@ import pytest
 from narrows.codec.bitstream import Configuration
 from narrows.errors import CorruptBitstream, CutOff, NotABitstream
 from narrows.media import mp4
+from narrows.media.boxes import boxes
 from narrows.media.coded_file import CodedFile
 from narrows.media.packets import Container
 
@@ -18,7 +19,7 @@ from .streams import HEADER, a_coded_file
 
 def top_level(path: Path) -> list[tuple[bytes, bytes]]:
     data = path.read_bytes()
-    return [(box.type, data[box.start : box.end]) for box in mp4.boxes(data)]
+    return [(box.type, data[box.start : box.end]) for box in boxes(data)]
 
 
 def test_the_index_comes_first_and_names_our_codec(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ _MARGIN = 0.85
 _KEY_ROOM = 0.5
 """Of the buffer, kept free by other groups for a key frame that may come."""
 _RETRY_STEP = 4
+"""By which a group that does not fit is worse the first time; twice as much each time after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ class Budget:
         """Logarithm of what groups take here over what the plan says."""
         self._frames_expected: int | None = None
         self._base: int | None = None
-        self._ceiling = QUALITY_MAX
+        self._ceiling, self._retry_step = QUALITY_MAX, _RETRY_STEP
         self._keys = self._frames = self._bits = 0
         self._unpaid = 0.0
         """Bits of key frames that are spread over the window after them."""
@@ -209,7 +210,7 @@ class Budget:
                 f"a frame of {8 * max(sizes)} bits does not fit a buffer of {self.bucket.bufsize} bits at the lowest "
                 "quality; give a larger bufsize or maxrate, or a smaller picture"
             )
-        self._ceiling = max(0, base - _RETRY_STEP)
+        self._ceiling, self._retry_step = max(0, base - self._retry_step), 2 * self._retry_step
 
     def _taken(self, bits: int, frame_count: int, base: int, *, is_key: bool) -> bool:
         window = float(_WINDOW_SECONDS * self._frame_rate)
@@ -221,6 +222,7 @@ class Budget:
             seen = math.log(max(1, bits) / max(1, planned.bits)) - SLOPE * (base - planned.base)
             self._scale += (seen - self._scale) / min(len(self.groups) + 1, 8)
         self._frames, self._bits = self._frames + frame_count, self._bits + bits
-        self._base, self._ceiling, self._base_sum = base, QUALITY_MAX, self._base_sum + base
+        self._ceiling, self._retry_step = QUALITY_MAX, _RETRY_STEP
+        self._base, self._base_sum = base, self._base_sum + base
         self.groups.append(PlannedGroup(frame_count, bits, base))
         return True

@@ -1,9 +1,9 @@
 """
 The little of MP4 (ISO/IEC 14496-12) that PyAV does not do: a private sample entry, its configuration, check boxes.
 
-PyAV muxes our packets as those of a placeholder codec. `brand_movie` turns the placeholder's sample entry into `nrws`
-with our configuration in an `nrwC` box, as `avc1` has `avcC` (ISO/IEC 14496-15 §5.4.2). MP4 has no checksums, so ours
-come in boxes `nrck` that every other reader skips (§4.2: boxes of unknown type are ignored):
+The sample entry is `nrws`, with our configuration in an `nrwC` box, as `avc1` has `avcC` (ISO/IEC 14496-15 §5.4.2); how
+they come into a file says `mp4_writing`. MP4 has no checksums, so ours come in boxes `nrck` that every other reader
+skips (§4.2: boxes of unknown type are ignored):
 
     nrck   FullBox version 0 | flags u24 | sequence u32 | crc32 u32
 
@@ -16,21 +16,20 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
 from narrows.errors import CorruptBitstream, CutOff, NotABitstream
-from narrows.media.description import IDENTITY, RANGE_FULL, Colour, Description, as_matrix
+from narrows.media.boxes import Box, box_at, boxes, boxes_at, descend
+from narrows.media.description import IDENTITY, Colour, Description, as_matrix
 
 SAMPLE_ENTRY = b"nrws"
 CONFIGURATION_BOX = b"nrwC"
 CHECK_BOX = b"nrck"
-_PLACEHOLDER_ENTRY, _PLACEHOLDER_BOX = b"FFV1", b"glbl"
 
-_BRAND = SAMPLE_ENTRY
+BRAND = SAMPLE_ENTRY
 IS_LAST = 1
 IS_OPEN_ENDED = 2
 """Flags of a check box: nothing follows; of the first one: the file may end after any fragment."""
@@ -38,75 +37,16 @@ CHECK_BYTES = 20
 MOVIE_BYTES_MAX = 1 << 26
 """Of a `moov` that is read into memory: a day of packets takes less."""
 _BRANDS_BYTES_MAX = 1024
-_READ_BYTES = 1 << 20
-_NAME = b"Narrows"
-_ENTRY_BYTES = 86
+READ_BYTES = 1 << 20
+ENTRY_BYTES = 86
 """A VisualSampleEntry (§12.1.3) before its boxes, its header included."""
-_COMPRESSOR = slice(42, 74)
-"""Its name of the codec, after the header: a length and 31 characters."""
-_TOP_LEVEL = {b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"sidx", b"mfra", b"uuid", CHECK_BOX} | {
-    b"emsg",
-    b"prft",
-    b"meta",
-    b"udta",
-    b"wide",
-}
-_PARENTS = {b"moov", b"trak", b"mdia", b"minf", b"stbl"}
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """One box: its type, where it starts, where its content begins, where it ends."""
-
-    type: bytes
-    start: int
-    data: int
-    end: int
+_TOP_LEVEL = {b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"sidx", b"mfra", CHECK_BOX}
+_TOP_LEVEL |= {b"uuid", b"emsg", b"prft", b"meta", b"udta"}
 
 
 def is_mp4(head: bytes) -> bool:
     """Whether the first bytes of a file are those of an MP4 file or segment."""
     return head[4:8] in (b"ftyp", b"styp", b"moov", b"moof")
-
-
-def boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Box]:
-    """The boxes side by side in *data*; raises CorruptBitstream where they do not fit it."""
-    end = len(data) if end is None else end
-    while start < end:
-        box = _box(data[start : min(end, start + 16)], start, end)
-        if box.end > end:
-            raise CorruptBitstream(f"box {box.type!r} reaches past the end of its parent", byte_offset=start)
-        yield box
-        start = box.end
-
-
-def _box(head: bytes, start: int, end: int) -> Box:
-    """The box at *start*, of which *head* is the first 16 bytes; it may end past *end*."""
-    if len(head) < 8:
-        raise CorruptBitstream("a box header is cut off", byte_offset=start)
-    size, kind = struct.unpack_from(">I4s", head)
-    length = 8
-    if size == 1:
-        if len(head) < 16:
-            raise CorruptBitstream("a box header is cut off", byte_offset=start)
-        (size,) = struct.unpack_from(">Q", head, 8)
-        length = 16
-    elif size == 0:
-        size = end - start  # Up to the end of the file.
-    if size < length:
-        raise CorruptBitstream(f"box {kind!r} is shorter than its header", byte_offset=start)
-    return Box(kind, start, start + length, start + size)
-
-
-def _top_level(file: BinaryIO) -> Iterator[Box]:
-    """The boxes of a file; the last may end past the end of it."""
-    end = file.seek(0, 2)
-    start = 0
-    while start < end:
-        file.seek(start)
-        box = _box(file.read(16), start, end)
-        yield box
-        start = box.end
 
 
 def check_box(sequence: int, crc: int, *, flags: int) -> bytes:
@@ -161,12 +101,7 @@ def _is_promised(file: BinaryIO) -> bool:
         return False
     file.seek(0)
     brands = file.read(min(int.from_bytes(head[:4], "big"), _BRANDS_BYTES_MAX))[8:]
-    return _BRAND in (brands[i : i + 4] for i in range(8, len(brands), 4))
-
-
-def _branded_type(box: bytes) -> bytes:
-    """The `ftyp` box with our brand."""
-    return struct.pack(">I4s", len(box) + 4, b"ftyp") + box[8:] + _BRAND
+    return BRAND in (brands[i : i + 4] for i in range(8, len(brands), 4))
 
 
 def _boxes_before_cut(file: BinaryIO) -> Iterator[Box]:
@@ -181,7 +116,7 @@ def _boxes_before_cut(file: BinaryIO) -> Iterator[Box]:
         if len(head) < 8:
             yield Box(b"free", start, start, size + 1)
             return
-        box = _box(head, start, size)
+        box = box_at(head, start, size)
         yield box
         start = box.end
 
@@ -193,7 +128,7 @@ def _checked(file: BinaryIO, box: Box, since: int, crc: int) -> tuple[int, int]:
     file.seek(since)
     left = box.end - 4 - since
     while left:
-        piece = file.read(min(_READ_BYTES, left))
+        piece = file.read(min(READ_BYTES, left))
         if not piece:
             raise CorruptBitstream("the file shrinks while it is read", byte_offset=since)
         crc, left = zlib.crc32(piece, crc), left - len(piece)
@@ -222,46 +157,21 @@ def read_track(path: Path) -> tuple[bytes, Description]:
     """The configuration of the `nrws` track and how to show it; raises NotABitstream without one."""
     with path.open("rb") as file:
         movie = read_movie(file)
-    for track in _named(movie, b"moov", b"trak"):
+    for track in boxes_at(movie, b"moov", b"trak"):
         for entry in _sample_entries(movie, track):
             if entry.type == SAMPLE_ENTRY:
                 return _configuration(movie, entry), _description(movie, track, entry)
     raise NotABitstream("this MP4 file has no track coded with Narrows")
 
 
-def _named(data: bytes, *path: bytes) -> Iterator[Box]:
-    """The boxes at *path* from the top of *data*."""
-    found = list(boxes(data))
-    for depth, kind in enumerate(path):
-        found = [box for box in found if box.type == kind]
-        if depth + 1 < len(path):
-            found = [child for box in found for child in boxes(data, box.data, box.end)]
-    yield from found
-
-
-def find(data: bytes, *path: bytes) -> Box | None:
-    """The first box at *path* from the top of *data*."""
-    return next(_named(data, *path), None)
-
-
-def _descend(data: bytes, parent: Box, *path: bytes) -> Box | None:
-    """The first box at *path* below *parent*."""
-    for kind in path:
-        child = next((box for box in boxes(data, parent.data, parent.end) if box.type == kind), None)
-        if child is None:
-            return None
-        parent = child
-    return parent
-
-
 def _sample_entries(movie: bytes, track: Box) -> Iterator[Box]:
-    table = _descend(movie, track, b"mdia", b"minf", b"stbl", b"stsd")
+    table = descend(movie, track, b"mdia", b"minf", b"stbl", b"stsd")
     if table is not None:
         yield from boxes(movie, table.data + 8, table.end)
 
 
 def _configuration(movie: bytes, entry: Box) -> bytes:
-    for box in boxes(movie, entry.start + _ENTRY_BYTES, entry.end):
+    for box in boxes(movie, entry.start + ENTRY_BYTES, entry.end):
         if box.type == CONFIGURATION_BOX:
             return movie[box.data : box.end]
     raise NotABitstream("the nrws sample entry has no configuration")
@@ -270,7 +180,7 @@ def _configuration(movie: bytes, entry: Box) -> bytes:
 def _description(movie: bytes, track: Box, entry: Box) -> Description:
     width, height = struct.unpack_from(">HH", movie, entry.start + 32)
     colour, aspect = Colour(), Fraction(1)
-    for box in boxes(movie, entry.start + _ENTRY_BYTES, entry.end):
+    for box in boxes(movie, entry.start + ENTRY_BYTES, entry.end):
         content = movie[box.data : box.end]
         if box.type == b"colr" and content[:4] == b"nclx" and len(content) >= 11:
             primaries, transfer, matrix, full = struct.unpack_from(">HHHB", content, 4)
@@ -289,151 +199,7 @@ def _description(movie: bytes, track: Box, entry: Box) -> Description:
 
 def _header_matrix(movie: bytes, track: Box) -> list[int]:
     """Of the track header (§8.3.2), whose times take 32 or 64 bits."""
-    header = _descend(movie, track, b"tkhd")
+    header = descend(movie, track, b"tkhd")
     if header is None or header.end - header.data not in (84, 96):
         return list(IDENTITY)
     return list(struct.unpack_from(">9i", movie, header.end - 44))
-
-
-def brand_movie(movie: bytes, configuration: bytes, colour: Colour, *, offset_added: int = 0) -> bytes:
-    """
-    The `moov` box *movie* with the placeholder's sample entry turned into ours.
-
-    *offset_added* is how much further the media lies than the muxer thought.
-    """
-    (box,) = boxes(movie)
-
-    def rewrite(box: Box) -> bytes:
-        if box.type in _PARENTS:
-            content = b"".join(rewrite(child) for child in boxes(movie, box.data, box.end))
-        elif box.type == b"stsd":
-            content = movie[box.data : box.data + 8]
-            entries = boxes(movie, box.data + 8, box.end)
-            content += b"".join(_branded(movie, entry, configuration, colour) for entry in entries)
-        else:
-            content = movie[box.data : box.end]
-        return struct.pack(">I4s", 8 + len(content), box.type) + content
-
-    return _moved(rewrite(box), offset_added)
-
-
-def _branded(movie: bytes, entry: Box, configuration: bytes, colour: Colour) -> bytes:
-    if entry.type != _PLACEHOLDER_ENTRY:
-        return movie[entry.start : entry.end]
-    fixed = bytearray(movie[entry.data : entry.start + _ENTRY_BYTES])
-    fixed[_COMPRESSOR] = bytes([len(_NAME)]) + _NAME.ljust(31, b"\0")
-    content = bytes(fixed) + struct.pack(">I4s", 8 + len(configuration), CONFIGURATION_BOX) + configuration
-    for box in boxes(movie, entry.start + _ENTRY_BYTES, entry.end):
-        if box.type not in (_PLACEHOLDER_BOX, b"colr"):
-            content += movie[box.start : box.end]
-    if colour.is_stated:
-        # FFmpeg writes none where a part is unknown. H.273 has a number for that.
-        nclx = (colour.primaries, colour.transfer, colour.matrix, 0x80 if colour.range == RANGE_FULL else 0)
-        content += struct.pack(">I4s4sHHHB", 19, b"colr", b"nclx", *nclx)
-    return struct.pack(">I4s", 8 + len(content), SAMPLE_ENTRY) + content
-
-
-def _moved(movie: bytes, by: int) -> bytes:
-    """*movie* with its chunk offsets (§8.7.5) grown by *by*."""
-    if not by:
-        return movie
-    moved = bytearray(movie)
-    for track in _named(movie, b"moov", b"trak"):
-        for kind, width in ((b"stco", 4), (b"co64", 8)):
-            table = _descend(movie, track, b"mdia", b"minf", b"stbl", kind)
-            if table is None:
-                continue
-            (count,) = struct.unpack_from(">I", movie, table.data + 4)
-            for i in range(count):
-                at = table.data + 8 + width * i
-                moved[at : at + width] = (int.from_bytes(movie[at : at + width], "big") + by).to_bytes(width, "big")
-    return bytes(moved)
-
-
-def finish_file(muxed: Path, target: Path, configuration: bytes, colour: Colour) -> None:
-    """
-    Write *muxed*, whose `moov` comes last, to *target* with `moov` in front, our sample entry, and a check box.
-
-    So a player may begin before it has all of the file.
-    """
-    crc = 0
-    with muxed.open("rb") as file, target.open("wb") as out:
-
-        def put(data: bytes) -> None:
-            nonlocal crc
-            crc = zlib.crc32(data, crc)
-            out.write(data)
-
-        top = list(_top_level(file))
-        movie = read_movie(file)
-        grown = len(brand_movie(movie, configuration, colour)) + len(_BRAND)
-        for box in top:
-            if box.type == b"moov":
-                continue
-            file.seek(box.start)
-            if box.type == b"ftyp":
-                put(_branded_type(file.read(box.end - box.start)))
-                put(brand_movie(movie, configuration, colour, offset_added=grown))
-                continue
-            left = box.end - box.start
-            while left:
-                piece = file.read(min(_READ_BYTES, left))
-                put(piece)
-                left -= len(piece)
-        out.write(check_box(0, crc, flags=IS_LAST))
-
-
-class FragmentStream:
-    """
-    What a muxer writes of a fragmented file, passed on box by box, branded and with check boxes.
-
-    *put* takes the bytes; *is_open_ended* says that readers may stop after any fragment.
-    """
-
-    def __init__(
-        self, put: Callable[[bytes], object], configuration: bytes, colour: Colour, *, is_open_ended: bool = False
-    ) -> None:
-        self._put, self._configuration, self._colour = put, configuration, colour
-        self._is_open_ended = is_open_ended
-        self._waiting = bytearray()
-        self._crc = 0
-        self._sequence = 0
-        self._check_is_due = False
-
-    def write(self, data: bytes) -> int:
-        """Take what the muxer gives."""
-        self._waiting += data
-        while len(self._waiting) >= 16:
-            box = _box(bytes(self._waiting[:16]), 0, 1 << 62)
-            if box.end > len(self._waiting):
-                break
-            self._pass(box.type, bytes(self._waiting[: box.end]))
-            del self._waiting[: box.end]
-        return len(data)
-
-    def _pass(self, kind: bytes, data: bytes) -> None:
-        if self._check_is_due:
-            self._check(flags=0)
-        if kind == b"ftyp":
-            data = _branded_type(data)
-        if kind == b"moov":
-            data = brand_movie(data, self._configuration, self._colour)
-        self._send(data)
-        if kind == b"moov":
-            self._check(flags=IS_OPEN_ENDED if self._is_open_ended else 0)
-        self._check_is_due = kind == b"mdat"
-
-    def _send(self, data: bytes) -> None:
-        self._crc = zlib.crc32(data, self._crc)
-        self._put(data)
-
-    def _check(self, *, flags: int) -> None:
-        self._put(check_box(self._sequence, self._crc, flags=flags))
-        self._sequence, self._crc, self._check_is_due = self._sequence + 1, 0, False
-
-    def finish(self) -> None:
-        """Say that nothing follows."""
-        if self._waiting:
-            raise ValueError("the muxer ended within a box")
-        if self._check_is_due:
-            self._check(flags=IS_LAST)

@@ -14,9 +14,10 @@ import av.container
 
 from narrows.codec.bitstream import Configuration
 from narrows.errors import VideoError
-from narrows.media import matroska, mp4
+from narrows.media import matroska
 from narrows.media.carried import CarriedTracks
 from narrows.media.description import Description
+from narrows.media.mp4_writing import FragmentStream, finish_file
 from narrows.media.raw import describe
 from narrows.media.unfinished import UnfinishedFile
 from narrows.media.video import translated
@@ -79,7 +80,7 @@ class PacketTarget:
         self._durations: set[Fraction] = set()
         self._shown_last: Fraction | None = None
         self._carried: CarriedTracks | None = None
-        self._stream_out: mp4.FragmentStream | None = None
+        self._stream_out: FragmentStream | None = None
         self._files: list[Callable[[], object]] = []
         with translated(f"can't write {path}"):
             self._container = self._open(configuration)
@@ -98,7 +99,7 @@ class PacketTarget:
             return av.open(str(self._muxed), "w", format="mp4")
         file = self._muxed.open("wb")
         self._files.append(file.close)
-        self._stream_out = mp4.FragmentStream(
+        self._stream_out = FragmentStream(
             file.write,
             configuration.to_bytes(),
             self._description.colour,
@@ -143,7 +144,7 @@ class PacketTarget:
                     self._muxed, configuration.to_bytes(), self._description, has_one_rate=has_one_rate
                 )
             if self._kind is Container.MP4:
-                mp4.finish_file(self._muxed, self._unfinished.path, configuration.to_bytes(), self._description.colour)
+                finish_file(self._muxed, self._unfinished.path, configuration.to_bytes(), self._description.colour)
                 self._muxed.unlink()
             self._unfinished.finish()
 

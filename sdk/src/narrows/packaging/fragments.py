@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from narrows.errors import CorruptBitstream
-from narrows.media import mp4
+from narrows.media.boxes import Box, boxes, find
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class FragmentedFile:
         """Find the fragments; raises CorruptBitstream where boxes do not fit."""
         data = path.read_bytes()
         timescale, starts, times = 1, [], []
-        for box in mp4.boxes(data):
+        for box in boxes(data):
             if box.type == b"moov":
                 timescale = _timescale(data[box.start : box.end])
             if box.type == b"moof":
@@ -55,8 +55,8 @@ class FragmentedFile:
                 yield file.read(fragment.end - fragment.start)
 
 
-def _find(data: bytes, *path: bytes) -> mp4.Box:
-    found = mp4.find(data, *path)
+def _find(data: bytes, *path: bytes) -> Box:
+    found = find(data, *path)
     if found is None:
         raise CorruptBitstream(f"box {b'/'.join(path)!r} is missing", byte_offset=0)
     return found
