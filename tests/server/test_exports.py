@@ -10,16 +10,19 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from narrows_licensing.signature import thumbprint
+from narrows_metering.share import Exchange
 from narrows_server.audit import Occasion
+from narrows_server.contracts.service import add_rate
 from narrows_server.errors import Invalid
 from narrows_server.exports import audit_pack, datev, focus, tables
 from narrows_server.invoices import credit_notes
+from narrows_server.invoices.service import require_issued
 from narrows_server.office import Office
 from narrows_server.parties.service import change_entity
 from narrows_server.payments import account_pdf, service
@@ -30,11 +33,12 @@ from narrows_server.statements import service as statements
 from narrows_server.transparency.service import merge
 from sqlalchemy.orm import Session
 
-from .billing import BERLIN, DECEMBER_FIRST, a_customer, a_line, an_invoice, an_order
-from .builders import NOVEMBER, Browser, Site, an_occasion, send, some_usage
+from .billing import BERLIN, a_customer, a_line, an_invoice, an_order
+from .builders import NOVEMBER, Browser, Site, a_contract, a_site, an_occasion, send, some_usage
 
 LATER = an_occasion(datetime(2026, 12, 20, 9, tzinfo=UTC))
 TODAY = date(2027, 1, 15)
+CLOSED_AT = datetime(2026, 12, 4, 6, tzinfo=UTC)
 DECEMBER = {"first_day": date(2026, 12, 1), "last_day": date(2026, 12, 31)}
 
 
@@ -245,6 +249,25 @@ class TestFocus:
         assert {row["BillingAccountId"] for row in rows(focus.write(session, customer_id="globe"))} == {"globe"}
 
 
+def test_an_invoice_in_another_currency_tells_its_rate_where_it_is_known(
+    office: Office, browser: Browser, tmp_path: Path
+) -> None:
+    a_contract(office, currency="USD")
+    site = a_site(office, tmp_path / "site")
+    site.record(*some_usage())
+    send(browser, site.report())
+    rate = Exchange(currency="USD", rate=Decimal("0.9217"), source="ECB", date="2026-11-30")
+    occasion = an_occasion(CLOSED_AT)
+    with office.database.transaction() as session:
+        add_rate(session, rate, to_currency="EUR", occasion=occasion)
+        statements.close(session, "kanal-1", NOVEMBER, occasion=occasion)
+        document = require_issued(session, "INV-2026-000001")
+        booked = datev.write(session, a_batch(), at=occasion.at).decode("cp1252").splitlines()[2].split(";")
+
+    assert document["exchange"] == {"currency": "EUR", "rate": "0.9217", "on": "2026-11-30", "source": "ECB"}
+    assert booked[:6] == ["2,00", '"S"', '"USD"', "1,084952", "1,84", '"EUR"']
+
+
 class TestAuditPack:
     @pytest.fixture
     def pack(self, office: Office, browser: Browser, site: Site) -> bytes:
@@ -252,7 +275,7 @@ class TestAuditPack:
         site.record(*some_usage())
         send(browser, site.report())
         merge(office.database)
-        occasion = an_occasion(DECEMBER_FIRST + timedelta(days=3))
+        occasion = an_occasion(CLOSED_AT)
         with office.database.transaction() as session:
             statements.close(session, "kanal-1", NOVEMBER, occasion=occasion)
             credit_notes.credit(session, "INV-2026-000001", parts={1: 50}, reason="Goodwill", occasion=occasion)
@@ -310,6 +333,6 @@ class TestAuditPack:
 
     def test_of_the_same_books_has_the_same_bytes(self, office: Office, pack: bytes) -> None:
         with office.database.snapshot() as session:
-            again = audit_pack.write(session, "INV-2026-000001", keyring=office.keyring, at=DECEMBER_FIRST)
+            again = audit_pack.write(session, "INV-2026-000001", keyring=office.keyring, at=CLOSED_AT)
 
         assert again == pack

@@ -115,9 +115,16 @@ class TestProfiles:
 
     @pytest.mark.parametrize(
         ("change", "complaint"),
-        [({"vat_id": "SE1"}, "VAT id"), ({"language": "fr"}, "en or de"), ({"city": "x" * 101}, "at most 100")],
+        [
+            ({"country": "XX"}, "ISO 3166-1"),
+            ({"electronic_address": "nowhere"}, "SCHEME:ID"),
+            ({"language": None}, "en or de"),
+            ({"vat_id": "SE1"}, "VAT id"),
+            ({"language": "fr"}, "en or de"),
+            ({"city": "x" * 101}, "at most 100"),
+        ],
     )
-    def test_what_cannot_be_is_refused(self, office: Office, change: dict[str, str], complaint: str) -> None:
+    def test_what_cannot_be_is_refused(self, office: Office, change: dict[str, str | None], complaint: str) -> None:
         a_contract(office)
         with office.database.transaction() as session, pytest.raises(Invalid, match=complaint):
             service.set_profile(session, "kanal", occasion=an_occasion(), **change)

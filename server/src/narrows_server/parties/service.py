@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
+from babel.core import Locale
 from narrows_metering.money import exponent
 from sqlalchemy.orm import Session
 from stdnum import bic as bics
@@ -21,6 +23,11 @@ from narrows_server.parties.models import BillingProfile, LegalEntity, VatIdChec
 from narrows_server.parties.party import ADDRESS_LINES_MAX, Buyer, Seller
 
 LANGUAGES = ("en", "de")
+# Babel's list of territories, less what is no country of ISO 3166-1: unions, users' own codes and exceptions.
+COUNTRIES = {code for code in map(str, Locale("en").territories) if len(code) == 2 and code.isalpha()} - {
+    *("AC", "CP", "CQ", "DG", "EA", "EU", "EZ", "IC", "QO", "TA", "UN", "XA", "XB", "XK", "ZZ"),
+}
+_ELECTRONIC_ADDRESS = re.compile(r"(?:[0-9]{4}|[A-Z]{2}):[!-~]{1,90}")
 _TEXTS = ("name", "postcode", "city", "country", "email", "vat_id", "tax_id", "registration", "iban", "bic", "bank")
 _TEXT_CHARACTERS_MAX = {"postcode": 20, "city": 100, "email": 254, "tax_id": 40, "bank": 100}
 _CHARACTERS_MAX = 200
@@ -92,8 +99,11 @@ def set_profile(session: Session, customer_id: str, *, occasion: Occasion, **cha
     country = changes.get("country")
     if country is not None:
         changes["country"] = _country(country)
-    if changes.get("language") is not None and changes["language"] not in LANGUAGES:
+    if "language" in changes and changes["language"] not in LANGUAGES:
         raise Invalid(f"invoices are written in {' or '.join(LANGUAGES)}, not in {changes['language']!r}")
+    address = changes.get("electronic_address")
+    if address is not None and not _ELECTRONIC_ADDRESS.fullmatch(address):
+        raise Invalid(f"{address!r} is not an electronic address: write SCHEME:ID, such as 0204:991-12345-67")
     stated = changes.get("vat_id")
     if stated is not None:
         try:
@@ -222,7 +232,7 @@ def _check(seller: Seller) -> Seller:
 
 def _country(text: str) -> str:
     code = text.strip().upper()
-    if len(code) != 2 or not code.isascii() or not code.isalpha():
+    if code not in COUNTRIES:
         raise Invalid(f"{text!r} is not a country of ISO 3166-1, such as DE")
     return code
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from decimal import Decimal
 
 from sqlalchemy.orm import Session
 
 from narrows_server.audit import Occasion
+from narrows_server.contracts.contract_document import ContractDocument
 from narrows_server.contracts.credits import Movement, move
 from narrows_server.contracts.month import ContractMonth
+from narrows_server.contracts.repository import find_rate
 from narrows_server.contracts.service import require_tariff
 from narrows_server.invoices import credit_notes
 from narrows_server.invoices import service as invoices
 from narrows_server.invoices.models import Invoice
 from narrows_server.invoices.models import Kind as Document
-from narrows_server.invoices.order import ContractNote, InvoiceOrder, StatementNote
-from narrows_server.parties.service import default_entity
+from narrows_server.invoices.order import ContractNote, ExchangeRate, InvoiceOrder, StatementNote
+from narrows_server.parties.models import LegalEntity
+from narrows_server.parties.service import default_entity, require_entity
 from narrows_server.rating import charges
 from narrows_server.rating.lines import Kind, Line
 from narrows_server.statements.drawing import Held
@@ -113,13 +117,15 @@ def _move(
 def _order(session: Session, statement: Statement, lines: Sequence[Line], month: ContractMonth) -> InvoiceOrder:
     """What the invoice is written from."""
     contract, terms, period = statement.contract, month.document, month.period
+    entity = require_entity(session, terms.legal_entity) if terms.legal_entity else default_entity(session)
+    last_day = date(period.year, period.month, period.last_day)
     return InvoiceOrder(
-        entity_id=terms.legal_entity or default_entity(session).id,
+        entity_id=entity.id,
         customer_id=contract.customer_id,
         currency=terms.currency,
         lines=tuple(lines),
         first_day=date(period.year, period.month, period.first_day),
-        last_day=date(period.year, period.month, period.last_day),
+        last_day=last_day,
         terms_days=terms.payment_days,
         contract=ContractNote(
             id=contract.id,
@@ -129,4 +135,15 @@ def _order(session: Session, statement: Statement, lines: Sequence[Line], month:
         ),
         statement=StatementNote(id=statement.id, hash=statement.hash),
         figures=read_figures(statement.document),
+        exchange=_seller_rate(session, entity, terms, on=last_day),
     )
+
+
+def _seller_rate(session: Session, entity: LegalEntity, terms: ContractDocument, *, on: date) -> ExchangeRate | None:
+    """What the invoice's currency was in that of the seller's tax return, if it is another and the rate is known."""
+    if terms.currency == entity.base_currency:
+        return None
+    found = find_rate(session, terms.exchange.source, base=terms.currency, quoted=entity.base_currency, on=on)
+    if found is None:
+        return None
+    return ExchangeRate(currency=entity.base_currency, rate=Decimal(found.rate), on=found.on, source=found.source)
