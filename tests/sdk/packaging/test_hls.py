@@ -116,6 +116,25 @@ def test_the_sound_is_that_of_the_source(package: PackageResult, tmp_path: Path)
     assert packets(path) == packets(tmp_path / "talk.mkv")
 
 
+def test_tracks_of_one_language_have_names_of_their_own(tmp_path: Path) -> None:
+    source = tmp_path / "source.mkv"
+    with av.open(str(source), "w") as container:
+        container.add_stream("mpeg4", rate=RATE, width=64, height=48)
+        sounds = [container.add_stream("aac", rate=16000, layout="mono") for _ in range(2)]
+        for sound in sounds:
+            sound.metadata["language"] = "eng"
+        for sound in sounds:
+            silence = av.AudioFrame(format="fltp", layout="mono", samples=1024)
+            silence.planes[0].update(bytes(4096))
+            silence.sample_rate, silence.pts = 16000, 0
+            container.mux(sound.encode(silence))
+            container.mux(sound.encode(None))
+    package = package_hls([a_coded_file(tmp_path, Container.MP4, source=source)], tmp_path / "hls")
+    media = m3u8.load(str(package.master)).media
+
+    assert [(m.name, m.language, m.default) for m in media] == [("eng", "eng", "YES"), ("eng 2", "eng", "NO")]
+
+
 def test_what_does_not_go_together_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     one = a_coded_file(tmp_path, Container.MP4, keys=(0, 4), name="one")
     other = a_coded_file(tmp_path, Container.MP4, keys=(0, 3), name="other")

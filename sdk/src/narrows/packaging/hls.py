@@ -242,13 +242,13 @@ def _package_sounds(rendition: _Rendition, work: Path, starts: list[Fraction]) -
             groups = [group for group in groups if group]
             begins = [group[0].time for group in groups]
             durations = [after - before for before, after in zip(begins, [*begins[1:], end], strict=True)]
-            language = stream.metadata.get("language")
+            language = _language(stream)
             sound = Sound(
                 folder=folder.name,
                 codecs=codecs,
                 segments=_write_segments(file, folder, groups, durations),
-                name=stream.metadata.get("title") or language or f"audio {number}",
-                language=None if language in (None, "und") else language,
+                name=_name(stream, number, taken={sound.name for sound in sounds}),
+                language=language,
                 channels=stream.codec_context.layout.nb_channels,
             )
             file.path.unlink()
@@ -257,6 +257,17 @@ def _package_sounds(rendition: _Rendition, work: Path, starts: list[Fraction]) -
         if source.streams.subtitles:
             notices.append("subtitles are not in the package")
     return sounds, notices
+
+
+def _language(stream: av.AudioStream) -> str | None:
+    language = stream.metadata.get("language")
+    return None if language == "und" else language
+
+
+def _name(stream: av.AudioStream, number: int, *, taken: set[str]) -> str:
+    """What a viewer chooses by; names within a group differ (RFC 8216 §4.3.4.1.1)."""
+    name = stream.metadata.get("title") or _language(stream) or f"audio {number}"
+    return name if name not in taken else f"{name} {number}"
 
 
 def _sound_codecs(stream: av.AudioStream) -> str | None:
