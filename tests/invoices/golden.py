@@ -167,6 +167,7 @@ def _taxed() -> Iterator[tuple[str, dict[str, Any]]]:
     yield "DE-to-FR-without-vat-id", an_invoice(buyer=a_buyer("FR", has_vat_id=False))
     yield "unregistered-seller", an_invoice(seller=UNREGISTERED)
     yield "two-rates", an_invoice(a_line(100_001), a_line(30_003, kind=Kind.CORRECTION, period="2020-09"))
+    yield "tax-alone", an_invoice(a_line(10_000), a_line(-10_000, kind=Kind.CORRECTION, period="2020-09"))
     yield "old-rate-credited", an_invoice(a_line(100_000), a_line(-30_003, kind=Kind.CORRECTION, period="2020-09"))
 
 

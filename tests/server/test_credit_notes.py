@@ -175,6 +175,21 @@ class TestIssued:
             credit_notes.credit_surplus(session, an_order(), reason="x", occasion=LATER)
 
 
+@pytest.mark.parametrize(
+    ("new", "old", "total"), [(10_000, -10_000, 300), (9_800, -10_000, 62), (-10_000, 10_000, -300)]
+)
+def test_what_is_owed_is_decided_with_the_tax_of_every_rate(session: Session, new: int, old: int, total: int) -> None:
+    # At 19 % now and 16 % then: tax remains where the net amounts cancel.
+    order = an_order(a_line(new), a_line(old, kind=Kind.CORRECTION, period="2020-09"))
+
+    assert credit_notes.is_surplus(session, order, occasion=LATER) is (total < 0)
+    if total < 0:
+        note = credit_notes.credit_surplus(session, order, reason="Old evidence", occasion=LATER)
+        assert note.total_minor == -total
+    else:
+        assert an_invoice(session, order).total_minor == total
+
+
 def test_an_invoice_below_nothing_is_none(session: Session) -> None:
     with pytest.raises(Invalid, match="that is a credit note"):
         an_invoice(session, an_order(a_line(-1)))

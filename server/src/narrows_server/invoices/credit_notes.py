@@ -70,7 +70,7 @@ def credit_surplus(session: Session, order: InvoiceOrder, *, reason: str, occasi
     _check_reason(reason)
     check_order(order)
     parties, owed = assess_order(session, order, occasion)
-    if owed.net_minor >= 0:
+    if owed.total_minor >= 0:
         raise Invalid("the lines come to no less than nothing: write an invoice")
     customer = lock_customer(session, order.customer_id)
     credited = _turned(order, owed)
@@ -87,6 +87,11 @@ def credit_surplus(session: Session, order: InvoiceOrder, *, reason: str, occasi
     post_credit_note(session, note, occasion=occasion)
     add_credit(session, note, occasion=occasion)
     return note
+
+
+def is_surplus(session: Session, order: InvoiceOrder, *, occasion: Occasion) -> bool:
+    """Whether an order comes to less than nothing with its tax, so that it makes a credit note. Raises as `draft`."""
+    return assess_order(session, order, occasion)[1].total_minor < 0
 
 
 def creditable(session: Session, number: str) -> dict[int, int]:

@@ -71,6 +71,11 @@ class Assessed:
     def tax_minor(self) -> int:
         return sum(subtotal.tax_minor for subtotal in self.subtotals)
 
+    @property
+    def total_minor(self) -> int:
+        """Below 0 where we owe the customer. Not as the net amount is: old lines may have another rate."""
+        return self.net_minor + self.tax_minor
+
 
 def assess(order: InvoiceOrder, parties: Parties) -> Assessed:
     """Tax every line by the day on which its period ends. Raises `TaxUnclear`."""
@@ -116,7 +121,7 @@ def write_document(numbered: Numbered, order: InvoiceOrder, parties: Parties, as
         "taxes": [subtotal.to_dict() for subtotal in assessed.subtotals],
         "net_minor": assessed.net_minor,
         "tax_minor": assessed.tax_minor,
-        "total_minor": assessed.net_minor + assessed.tax_minor,
+        "total_minor": assessed.total_minor,
         "exchange": {
             "currency": exchange.currency,
             "rate": str(exchange.rate),

@@ -58,9 +58,9 @@ def draft(session: Session, order: InvoiceOrder, *, occasion: Occasion) -> Invoi
     Raises `NotFound` for its entity or customer, `TaxUndecided`, and `Invalid` for lines that make no invoice.
     """
     check_order(order)
-    if sum(line.amount.minor for line in order.lines) < 0:
-        raise Invalid("the lines come to less than nothing: that is a credit note, see `credit_surplus`")
     assessed = assess_order(session, order, occasion)[1]
+    if assessed.total_minor < 0:
+        raise Invalid("the lines come to less than nothing: that is a credit note, see `credit_surplus`")
     invoice = Invoice(
         id=new_id("inv"),
         kind=Kind.INVOICE.value,

@@ -52,7 +52,7 @@ def invoice(
         with session.begin_nested():
             if stale is not None:
                 _undo(session, stale, statement, undone, occasion)
-            if sum(line.amount.minor for line in lines) >= 0:
+            if not credit_notes.is_surplus(session, order, occasion=occasion):
                 issued = invoices.draft(session, order, occasion=occasion)
                 invoices.issue(session, issued, occasion=occasion)
             else:
