@@ -104,8 +104,8 @@ def test_the_page_needs_nothing_but_itself() -> None:
 def test_the_verdict_says_fewer_and_more() -> None:
     html = page(a_comparison())
 
-    assert '<b class="less">21 % fewer</b> than x264 medium' in html
-    assert '<b class="more">3 % more</b> than x265 medium' in html
+    assert '<b class="less">21 % fewer</b> bytes than x264 medium' in html
+    assert '<b class="more">3 % more</b> bytes than x265 medium' in html
 
 
 def test_a_metric_that_was_not_measured_is_not_in_the_tables() -> None:
@@ -138,7 +138,7 @@ def test_a_browser_shows_it_in_light_and_dark_and_on_a_phone(tmp_path: Path) -> 
     assert seen["overflow"] == {"light": 0, "dark": 0, "phone": 0}
     assert seen["background"]["light"] != seen["background"]["dark"]
     assert (seen["charts"], seen["marks"]) == (3, 45)
-    assert "21 % fewer than x264 medium" in seen["text"]
+    assert "21 % fewer bytes than x264 medium" in seen["text"]
     assert seen["drawn"] == 176
     assert seen["choice_changes_picture"]
     assert seen["at"] == "20%"

@@ -75,14 +75,14 @@ def _verdict(comparison: Comparison) -> str:
         if percent is None:
             continue
         if abs(percent) < _EQUAL_PERCENT:
-            told.append(f"as many as {label}")
+            told.append(f"as many bytes as {label}")
             continue
         kind, word = ("less", "fewer") if percent < 0 else ("more", "more")
-        told.append(f'<b class="{kind}">{abs(percent):.0f} % {word}</b> than {label}')
+        told.append(f'<b class="{kind}">{abs(percent):.0f} % {word}</b> bytes than {label}')
     if not told:
         return "<p>The qualities overlap too little on this clip to say who needs fewer bytes.</p>"
     listed = told[0] if len(told) == 1 else f"{', '.join(told[:-1])} and {told[-1]}"
-    return f"<p>By {name}, Narrows needs {listed}.</p>"
+    return f"<p>By {name}, for the same quality, Narrows needs {listed}.</p>"
 
 
 def _measured(comparison: Comparison) -> list[tuple[str, str, str]]:
