@@ -18,10 +18,11 @@ from narrows_metering.baseline_spec import Rung, known_baselines
 from narrows_metering.bench import Stipulation
 from narrows_metering.cdn_tariff import VolumeTariff
 from narrows_metering.estimator import Method
+from narrows_metering.exclusion import Exclusion
 from narrows_metering.money import cost
 from narrows_metering.payload import BASELINE_ARM
 from narrows_metering.record import Kind
-from narrows_metering.savings import saved_bytes
+from narrows_metering.savings import Mismatch, saved_bytes
 from narrows_metering.statement import draw_up
 from narrows_metering.tariff import Tariff, Tier
 from narrows_metering.terms import Terms
@@ -135,6 +136,21 @@ def the_month_of(example: dict[str, Any], terms: Terms) -> tuple[Terms, list[tup
         spec = replace(known_baselines()["libx265-medium"], ladder=(Rung(height=1080, kbps=example["ladder_kbps"]),))
         terms, evidence = replace(terms, baseline=spec), {**evidence, "baseline_sha256": spec.digest()}
     return terms, [encode, (Kind.EVIDENCE, evidence), *deliveries]
+
+
+def test_every_reason_why_something_saves_nothing_is_explained() -> None:
+    page = (ROOT / "docs/reference/statement.md").read_text()
+    for reason in (*Exclusion, *Mismatch):
+        assert f"`{reason.value}`" in page, reason
+
+
+def test_every_section_of_a_statement_is_explained() -> None:
+    page = (ROOT / "docs/reference/statement.md").read_text()
+    statement = draw_up(
+        some_terms(), period=NOVEMBER, records_by_installation={}, drawn_up_at=datetime(2026, 12, 4, tzinfo=UTC)
+    )
+    for name in [name for name in statement if name != "format"] + list(statement["evidence"]):
+        assert f"`{name}`" in page, name
 
 
 def test_the_readme_opens_with_one_sentence_and_a_session_with_a_refusal() -> None:
