@@ -174,14 +174,17 @@ class _Told:
     cuts: Sequence[datetime] = ()  # Where the second and every later part of the month begins.
     _facts: set[bytes] = field(default_factory=set)
     _imports: set[_Import] = field(default_factory=set)
-    heads: dict[str, str] = field(default_factory=dict)  # Of the ledger in hand: its last delivery of each month.
+    heads: dict[tuple[int, int], str] = field(
+        default_factory=dict
+    )  # Of the ledger in hand: each month's last delivery.
 
     def seed(self, evidence: Evidence) -> str | None:
         """The seed that the ledger in hand gives for the segments of *evidence*; hex."""
-        if evidence.segments is None or evidence.segments.period not in self.heads:
+        segments = evidence.segments
+        head = None if segments is None else self.heads.get(_year_and_month(segments.period))
+        if segments is None or head is None:
             return None
-        month = evidence.segments.period
-        return segment_seed(contract_hash=self.contract_hash, period=month, delivery_head=self.heads[month]).hex()
+        return segment_seed(contract_hash=self.contract_hash, period=segments.period, delivery_head=head).hex()
 
     def again(self, delivery: Delivery) -> bool:
         """Whether *delivery*, of the record in hand, was told before. It is from now on."""
@@ -221,7 +224,7 @@ def _take(usage: Usage, record: Record, source: Source, terms: Terms, period: Pe
         case Kind.DELIVERY:
             fact = read_delivery(record.payload)
             if isinstance(fact, Delivery):
-                told.heads[f"{fact.window_start:%Y-%m}"] = record.hash
+                told.heads[fact.window_start.year, fact.window_start.month] = record.hash
             if isinstance(fact, Delivery) and fact.window_start in period:
                 usage.delivery_heads[source.installation_id] = record.hash
                 if told.again(fact):
@@ -239,6 +242,12 @@ def _take(usage: Usage, record: Record, source: Source, terms: Terms, period: Pe
             return
     if isinstance(fact, Unreadable) and record.time in period:
         usage.unreadable.setdefault((str(record.kind), fact.member), []).append(source)
+
+
+def _year_and_month(text: str) -> tuple[int, int]:
+    """What no month is gives one that no delivery has."""
+    year, _, month = text.partition("-")
+    return (int(year), int(month)) if year.isdecimal() and month.isdecimal() else (0, 0)
 
 
 def _play(usage: Usage, delivery: Delivery) -> None:
