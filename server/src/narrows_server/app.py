@@ -16,7 +16,21 @@ from narrows_server.alerts import endpoints as alerts
 from narrows_server.alerts.service import ACTOR, find, reconcile
 from narrows_server.audit import Occasion
 from narrows_server.background import Repeating
-from narrows_server.console import account_pages, pages, sign_in_pages
+from narrows_server.console import (
+    account_pages,
+    contract_pages,
+    customer_pages,
+    dashboard_pages,
+    installation_pages,
+    invoice_pages,
+    license_pages,
+    month_pages,
+    office_pages,
+    people_pages,
+    sign_in_pages,
+    statement_pages,
+)
+from narrows_server.console.closing import Closings
 from narrows_server.console.gate import SeeOther
 from narrows_server.console.rendering import notice, redirect
 from narrows_server.contracts import endpoints as contracts
@@ -65,7 +79,20 @@ PARTS = (
     access,
     audit_endpoints,
 )
-PAGES = (pages, sign_in_pages, account_pages)
+PAGES = (
+    dashboard_pages,
+    customer_pages,
+    contract_pages,
+    license_pages,
+    installation_pages,
+    statement_pages,
+    invoice_pages,
+    month_pages,
+    office_pages,
+    people_pages,
+    sign_in_pages,
+    account_pages,
+)
 # Their endpoints read the body themselves, and no further than a report, a request or a token may be long.
 READ_BY_THEMSELVES = frozenset({"/v1/reports", "/v1/leases", "/v1/leases/give-back", "/v1/license-log"})
 
@@ -88,6 +115,7 @@ def create_app(office: Office, *, rates: Rates | None = None, single_sign_on: Si
     )
     app.state.office = office
     app.state.single_sign_on = _single_sign_on(office) if single_sign_on is None else single_sign_on
+    app.state.closings = Closings()
     problems.install(app, notice=notice)
     app.add_exception_handler(SeeOther, _see_other)
     for part in PARTS:

@@ -10,8 +10,9 @@ from markupsafe import Markup
 from sqlalchemy.orm import Session
 
 from narrows_server.audit import Occasion
-from narrows_server.console.gate import SECOND_FACTOR, SIGN_IN, Posted, SeeOther, origin_of, showing, sign_in_browser
+from narrows_server.console.gate import SECOND_FACTOR, SIGN_IN, Posted, SeeOther, origin_of, sign_in_browser
 from narrows_server.console.rendering import page, redirect
+from narrows_server.console.room import Room, entering
 from narrows_server.errors import Invalid, TooManyAttempts
 from narrows_server.office import Office
 from narrows_server.people import passwords, second_factor, service, sessions, throttle
@@ -22,7 +23,7 @@ from narrows_server.web import OfficeOf
 
 router = APIRouter(tags=["account"])
 
-SignedIn = Annotated[Visitor, showing(None)]
+SignedIn = Annotated[Room, entering(None)]
 
 
 @router.get(SECOND_FACTOR)
@@ -66,20 +67,21 @@ def enrol_second_factor(request: Request, office: OfficeOf, form: Posted) -> Res
 
 
 @router.get("/account")
-def show_account(office: OfficeOf, visitor: SignedIn) -> Response:
-    return _account_page(office, visitor)
+def show_account(room: SignedIn) -> Response:
+    return _account_page(room)
 
 
 @router.post("/account/password")
-def change_password(request: Request, office: OfficeOf, visitor: SignedIn, form: Posted) -> Response:
+def change_password(room: SignedIn, form: Posted) -> Response:
     """Every session ends, and this browser gets a fresh one."""
+    request, office, visitor = room.request, room.office, room.visitor
     occasion = _occasion(office, visitor.person)
     try:
         with office.database.transaction() as session:
             throttle.count_attempt(session, service.account_of(visitor.person.email), at=occasion.at)
     except TooManyAttempts as error:
         problem = f"Too many attempts. Try again in {error.retry_after_seconds} seconds."
-        return _account_page(office, visitor, problem=problem, status=429)
+        return _account_page(room, problem=problem, status=429)
     try:
         if not passwords.is_password(form.get("current", ""), visitor.person.password_hash):
             raise Invalid("your present password is another one")
@@ -87,7 +89,7 @@ def change_password(request: Request, office: OfficeOf, visitor: SignedIn, form:
             raise Invalid("the two passwords are not the same")
         password_hash = service.check_new_password(visitor.person, form.get("password", ""))
     except Invalid as error:
-        return _account_page(office, visitor, problem=error.detail, status=422)
+        return _account_page(room, problem=error.detail, status=422)
     with office.database.transaction() as session:
         person = service.require_person(session, visitor.person.id)
         service.set_password(session, person, password_hash, occasion=occasion)
@@ -98,23 +100,23 @@ def change_password(request: Request, office: OfficeOf, visitor: SignedIn, form:
 
 
 @router.post("/account/sessions/end")
-def end_other_sessions(office: OfficeOf, visitor: SignedIn, form: Posted) -> Response:
+def end_other_sessions(room: SignedIn, form: Posted) -> Response:
+    office, visitor = room.office, room.visitor
     with office.database.transaction() as session:
         person = service.require_person(session, visitor.person.id)
         service.end_sessions(session, person, occasion=_occasion(office, person), but=visitor.token)
     return redirect("/account")
 
 
-def _account_page(office: Office, visitor: Visitor, *, problem: str | None = None, status: int = 200) -> Response:
+def _account_page(room: Room, *, problem: str | None = None, status: int = 200) -> Response:
+    office, visitor = room.office, room.visitor
     with office.database.snapshot() as session:
         person = service.require_person(session, visitor.person.id)
         rows = sessions.list_sessions(session, person, at=office.clock())
         codes_left = second_factor.count_recovery_codes(session, person)
-    return page(
+    return room.page(
         "account.html",
         status=status,
-        form_token=visitor.form_token,
-        person=person,
         sessions=[(row, row.digest == visitor.session.digest) for row in rows],
         codes_left=codes_left,
         problem=problem,

@@ -12,11 +12,17 @@ from narrows_server.usage.service import standing
 
 HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; "
+    "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+
+
+def short(text: str, characters: int = 16) -> str:
+    """*text*, or its beginning: an id of an installation is long, and its beginning tells it apart."""
+    return text if len(text) <= characters else f"{text[:characters]}…"
+
 
 _templates = Environment(
     loader=PackageLoader("narrows_server.console"),
@@ -36,6 +42,9 @@ _templates.globals.update(
     standing=standing,
     explain=explain,
     version=__version__,
+    day=wording.day,
+    gigabytes=wording.gigabytes,
+    short=short,
 )
 
 

@@ -111,7 +111,9 @@ def license_file(session: Session, license_id: str, *, keyring: Keyring, at: dat
     return text
 
 
-def revoke(session: Session, license_id: str, *, keyring: Keyring, occasion: Occasion) -> IssuedLicense:
+def revoke(
+    session: Session, license_id: str, *, keyring: Keyring, reason: str | None = None, occasion: Occasion
+) -> IssuedLicense:
     """Take a license back for good and publish the next revocation list. Revoking it again changes nothing."""
     issued = require_license(session, license_id)
     if issued.revoked_at is not None:
@@ -119,11 +121,14 @@ def revoke(session: Session, license_id: str, *, keyring: Keyring, occasion: Occ
     _require_number(issued, keyring)
     issued.revoked_at, issued.suspended_at = occasion.at, None
     version = publish(session, keyring=keyring, occasion=occasion).version
-    audit.write(session, occasion, "license.revoked", issued.id, customer=issued.customer_id, list_version=version)
+    told: dict[str, str | int | None] = {"customer": issued.customer_id, "list_version": version, "reason": reason}
+    audit.write(session, occasion, "license.revoked", issued.id, **told)
     return issued
 
 
-def suspend(session: Session, license_id: str, *, keyring: Keyring, occasion: Occasion) -> IssuedLicense:
+def suspend(
+    session: Session, license_id: str, *, keyring: Keyring, reason: str | None = None, occasion: Occasion
+) -> IssuedLicense:
     """Take a license back until `reinstate`, and publish the next list. Suspending it again changes nothing."""
     issued = require_license(session, license_id)
     if issued.revoked_at is not None:
@@ -133,7 +138,8 @@ def suspend(session: Session, license_id: str, *, keyring: Keyring, occasion: Oc
     _require_number(issued, keyring)
     issued.suspended_at = occasion.at
     version = publish(session, keyring=keyring, occasion=occasion).version
-    audit.write(session, occasion, "license.suspended", issued.id, customer=issued.customer_id, list_version=version)
+    told: dict[str, str | int | None] = {"customer": issued.customer_id, "list_version": version, "reason": reason}
+    audit.write(session, occasion, "license.suspended", issued.id, **told)
     return issued
 
 

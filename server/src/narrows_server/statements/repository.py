@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session, defer
 
 from narrows_server.contracts.models import Contract
 from narrows_server.paging import Paged, Paging, read_page
@@ -76,15 +76,31 @@ def list_statements(session: Session) -> list[Statement]:
     return list(session.scalars(query))
 
 
+def list_current(
+    session: Session, *, since: str = "", customer_id: str | None = None, contract_id: str | None = None
+) -> list[Statement]:
+    """
+    Of every month from *since* on the statement that no other supersedes, the latest month first.
+
+    Of all customers, or those that were sent to one. Documents are read when they are asked for.
+    """
+    query = select(Statement).options(defer(Statement.document)).where(Statement.period >= since)
+    query = query.order_by(Statement.period.desc(), Statement.contract_id, Statement.version.desc())
+    if contract_id is not None:
+        query = query.where(Statement.contract_id == contract_id)
+    if customer_id is not None:
+        query = _sent_to(query, customer_id)
+    current: dict[tuple[str, str], Statement] = {}
+    for statement in session.scalars(query):
+        current.setdefault((statement.period, statement.contract_id), statement)
+    return list(current.values())
+
+
 def statement_page(session: Session, at: Paging, *, customer_id: str | None = None) -> Paged[Statement]:
     """A page of statements, the latest period first: of all customers, or those that were sent to one."""
     query = select(Statement)
     if customer_id is not None:
-        query = query.join(Contract, Contract.id == Statement.contract_id).where(Contract.customer_id == customer_id)
-        sent = select(StatementStep.id).where(
-            StatementStep.statement_id == Statement.id, StatementStep.step == Step.SEND.value
-        )
-        query = query.where(sent.exists())
+        query = _sent_to(query, customer_id)
     return read_page(session, query, by=(Statement.period, Statement.id), at=at)
 
 
@@ -92,3 +108,12 @@ def list_outcomes(session: Session, *, period: str | None = None) -> list[Outcom
     """Every outcome, or those of one month; the latest period first."""
     query = select(Outcome).order_by(Outcome.period.desc(), Outcome.contract_id)
     return list(session.scalars(query if period is None else query.where(Outcome.period == period)))
+
+
+def _sent_to(query: Select[Statement], customer_id: str) -> Select[Statement]:
+    """Those of one customer that were handed to it: a draft does not exist for it."""
+    query = query.join(Contract, Contract.id == Statement.contract_id).where(Contract.customer_id == customer_id)
+    sent = select(StatementStep.id).where(
+        StatementStep.statement_id == Statement.id, StatementStep.step == Step.SEND.value
+    )
+    return query.where(sent.exists())

@@ -205,6 +205,12 @@ def read_payloads(
             return
 
 
+def get_record(session: Session, installation_id: str, seq: int) -> Record | None:
+    """One record as it was reported."""
+    row = session.get(StoredRecord, (installation_id, seq))
+    return None if row is None else Record.from_dict(orjson.loads(row.document))
+
+
 def get_receipt(session: Session, installation_id: str, first_seq: int, last_seq: int) -> IssuedReceipt | None:
     return session.get(IssuedReceipt, (installation_id, first_seq, last_seq))
 
