@@ -8,7 +8,7 @@ TORCH := torch==2.13.0
 VIDEO ?=
 
 .PHONY: help install demo test check format simulate crash load vectors recompute valuation estimator fuzz rating \
-	invoices docs wheels licenses newcomer rd train api reference clean
+	invoices docs wheels licenses newcomer rd train api serve browser reference clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,12 @@ install: .venv/.installed ## Make .venv with all four packages; quick when nothi
 
 demo: install ## From a clip to an invoice: VIDEO=clip.mp4 for your own; results in demo-output/
 	@$(BIN)/python tests/end_to_end/demo.py $(if $(VIDEO),--video "$(VIDEO)")
+
+serve: install ## A server with half a year of business, to look at: PORT=8080; prints address and sign-ins
+	@$(BIN)/python -m tests.demo.serve --port $(or $(PORT),8080)
+
+browser: install ## Every page as every role in Chromium, with axe; pictures into PICTURES=demo-output/pictures
+	@$(BIN)/python -m tests.browser.run --pictures "$(or $(PICTURES),demo-output/pictures)" $(ARGS)
 
 test: install check ## Lint, types, import contracts and all tests
 	@$(BIN)/pytest -n auto

@@ -102,7 +102,7 @@ def test_every_page_sends_strangers_away_and_shows_itself_to_whom_it_is_for(offi
         seat = at_a_browser(office, a_person_of(office, role, "kanal" if role is Role.CUSTOMER else None))
         assert seat.get("/account").status_code == 200
         front = seat.get("/")
-        assert (front.status_code == 403) is (Action.CUSTOMERS_READ not in permitted(role)), role
+        assert front.status_code == 200, role
         assert "Testfox" not in front.text
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Annotated, Any
 
@@ -20,6 +20,7 @@ from narrows_server.customers import repository
 from narrows_server.customers.service import add_customer, require_customer
 from narrows_server.errors import AlreadyExists, Invalid
 from narrows_server.invoices import repository as invoices
+from narrows_server.invoices.models import Invoice
 from narrows_server.licenses import repository as licenses
 from narrows_server.licenses.service import state
 from narrows_server.paging import Paging
@@ -29,6 +30,7 @@ from narrows_server.payments.account import Scope, statement_of_account
 from narrows_server.payments.repository import standings
 from narrows_server.statements import repository as statements
 from narrows_server.statements.life import read_life
+from narrows_server.statements.models import Statement
 from narrows_server.usage import repository as usage
 
 SHOWN = 12
@@ -43,7 +45,7 @@ Writes = Annotated[Room, entering(Action.CUSTOMERS_WRITE)]
 def list_all(room: Reads) -> Response:
     with room.office.database.snapshot() as session:
         mine: dict[str, list[Any]] = {}
-        for statement in statements.list_current(session):
+        for statement in _statements(session, room):
             mine.setdefault(statement.contract.customer_id, []).append(statement)
         held: dict[str, int] = {}
         for contract in contracts.list_contracts(session):
@@ -80,10 +82,10 @@ def show(customer_id: str, room: Reads) -> Response:
     now = room.office.clock()
     with room.office.database.snapshot() as session:
         customer = require_customer(session, customer_id)
-        current = statements.list_current(session, customer_id=None)
-        current = [one for one in current if one.contract.customer_id == customer_id]
+        current = [one for one in _statements(session, room) if one.contract.customer_id == customer_id]
         steps = statements.steps_by_statement(session, [one.id for one in current])
-        issued = invoices.list_invoices(session, customer_id=customer_id)
+        may_read = room.caller.may(Action.INVOICES_READ)
+        issued = invoices.list_invoices(session, customer_id=customer_id) if may_read else []
         return room.page(
             "customer.html",
             customer=customer,
@@ -100,30 +102,28 @@ def show(customer_id: str, room: Reads) -> Response:
             installations=usage.overview_page(session, Paging(limit=SHOWN), customer_id=customer_id).rows,
             invoices=issued[:SHOWN],
             standings=standings(session, [one for one in issued if one.document is not None]),
-            accounts=accounts_of(session, customer_id, today=now.date()),
+            accounts=accounts_of(session, issued, today=now.date()),
         )
 
 
-def accounts_of(session: Session, customer_id: str, *, today: date) -> list[dict[str, Any]]:
-    """What a customer owes, by legal entity and currency."""
-    issued = invoices.list_invoices(session, customer_id=customer_id)
-    kinds = sorted({(one.entity_id, one.currency) for one in issued if one.document is not None})
-    return [
-        {
-            "entity_id": entity_id,
-            **statement_of_account(
-                session,
-                Scope(
-                    entity_id=entity_id,
-                    customer_id=customer_id,
-                    currency=currency,
-                    first_day=date(today.year, 1, 1),
-                    last_day=today,
-                ),
-            ),
-        }
-        for entity_id, currency in kinds
+def accounts_of(session: Session, issued: Sequence[Invoice], *, today: date) -> list[dict[str, Any]]:
+    """What the customer of these invoices owes, by legal entity and currency."""
+    kinds = sorted({(one.customer_id, one.entity_id, one.currency) for one in issued if one.document is not None})
+    scopes = [
+        Scope(
+            customer_id=customer_id,
+            entity_id=entity_id,
+            currency=currency,
+            first_day=date(today.year, 1, 1),
+            last_day=today,
+        )
+        for customer_id, entity_id, currency in kinds
     ]
+    return [{"entity_id": scope.entity_id, **statement_of_account(session, scope)} for scope in scopes]
+
+
+def _statements(session: Session, room: Room) -> list[Statement]:
+    return statements.list_current(session) if room.caller.may(Action.STATEMENTS_READ) else []
 
 
 def _party(form: Mapping[str, str]) -> Party:

@@ -55,7 +55,9 @@ def show_overview(room: Annotated[Room, entering(None)]) -> Response:
     now = room.office.clock()
     since = str(earlier_months(Period(year=now.year, month=now.month), MONTHS)[0])
     with room.office.database.snapshot() as session:
-        current = statements.list_current(session, since=since, customer_id=customer_id)
+        current = list[Statement]()
+        if room.caller.may(Action.STATEMENTS_READ):
+            current = statements.list_current(session, since=since, customer_id=customer_id)
         values: dict[str, Any] = {
             "months": savings.by_month(current),
             "total": savings.total(current),
