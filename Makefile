@@ -8,6 +8,7 @@ TORCH := torch==2.13.0
 VIDEO ?=
 
 .PHONY: help install demo test check format simulate crash load vectors recompute valuation estimator fuzz rating \
+	mutants close-load \
 	invoices docs wheels licenses newcomer rd train api serve browser reference clean
 
 help: ## List the targets
@@ -99,6 +100,12 @@ licenses: install ## The licenses of all that comes with our wheels, and bills o
 
 newcomer: install ## The tutorials word for word, from wheels in a clean environment
 	@$(BIN)/python -m tests.packaging.newcomer
+
+mutants: install ## Mutation score of rating, rounding and numbering: JOBS=2, ARGS=--json
+	@$(BIN)/python -m tests.mutants.run --jobs $(or $(JOBS),2) $(ARGS)
+
+close-load: install ## Seconds in which a month is closed: CONTRACTS=1000 RECORDS=1000000, on both databases
+	@$(BIN)/python -m tests.load.close --contracts $(or $(CONTRACTS),1000) --records $(or $(RECORDS),1000000) $(ARGS)
 
 rd: install ## Rate-distortion table: CLIPS=folder of .mkv or .mp4 clips
 	@test -n "$(CLIPS)" || { echo "usage: make rd CLIPS=folder"; exit 2; }

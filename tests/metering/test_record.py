@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from narrows_metering.canonical import INTEGER_MAX
+from narrows_metering.canonical import INTEGER_MAX, canonical_json
 from narrows_metering.errors import RecordRefused
 from narrows_metering.record import (
     PAYLOAD_BYTES_MAX,
@@ -24,7 +24,7 @@ from narrows_metering.record import (
     time_from_text,
     time_to_text,
 )
-from narrows_metering.testing import NOW, an_encode
+from narrows_metering.testing import NOW, a_delivery, an_encode, some_records
 
 PREV = "0" * 64
 
@@ -193,3 +193,18 @@ class TestTimes:
 def test_two_installations_never_share_a_beginning() -> None:
     assert genesis("a") == hashlib.sha256(b"narrows-ledger/1:a").hexdigest()
     assert genesis("a") != genesis("b")
+
+
+def test_a_stored_record_reads_as_it_was_and_any_change_of_its_text_is_seen() -> None:
+    record = some_records([(Kind.DELIVERY, a_delivery() | {"note": "Zürich \u2028"})])[0]
+    text = canonical_json(record.to_dict())
+
+    assert Record.from_stored(text) == record
+    assert Record.from_stored(text).computed_hash() == record.hash
+    for position in range(len(text)):
+        changed = text[:position] + bytes([text[position] ^ 1]) + text[position + 1 :]
+        try:
+            read = Record.from_stored(changed)
+        except RecordRefused:
+            continue
+        assert read.computed_hash() != read.hash, position

@@ -237,3 +237,50 @@ def test_an_installation_is_enrolled_by_hand_and_taken_back(commands: CliRunner,
     assert Response.from_text((tmp_path / "response.json").read_text()).license is not None
     logged = json.loads((tmp_path / "log.json").read_text())["entries"]
     assert [entry["kind"] for entry in logged] == ["license", "installation", "installation"]
+
+
+def test_rates_credit_and_cdn_invoices_are_recorded_by_hand(commands: CliRunner) -> None:
+    add_contract(commands)
+    run(commands, "rate", "add", "USD", "EUR", "0.9215", "--on", "2026-11-30")
+    assert json.loads(run(commands, "rate", "list", "--json").stdout)[0]["rate"] == "0.9215"
+    assert "EUR 100.00" in run(commands, "credit", "add", "kanal-1", "100.00", "--reference", "PO 7").stdout
+    run(commands, "credit", "pay-out", "kanal-1", "40.00")
+    shown = json.loads(run(commands, "credit", "show", "kanal-1", "--json").stdout)
+    assert (shown["balance_minor"], len(shown["movements"])) == (6_000, 2)
+    run(commands, "cdn-invoice", "add", "kanal-1", "2026-11", "cloudfront", "41250.17")
+    assert "not a number" in run(commands, "credit", "add", "kanal-1", "much", expect=2).stderr
+    assert "EUR has 2 decimals" in run(commands, "credit", "add", "kanal-1", "0.001", expect=2).stderr
+    assert "has 6000" in run(commands, "credit", "pay-out", "kanal-1", "60.01", expect=2).stderr
+
+
+def test_a_contract_is_amended_previewed_and_its_history_shown(commands: CliRunner) -> None:
+    add_contract(commands)
+    patch = json.dumps({"minimum": {"month": "500.00"}})
+    order = ("contract", "amend", "kanal-1", "-", "--effective", "2026-12-16", "--reason", "agreed on 1 December")
+    assert "nothing is kept" in run(commands, *order, "--preview", stdin=patch).stdout
+    assert "version 2" in run(commands, *order, stdin=patch).stdout
+    history = json.loads(run(commands, "contract", "history", "kanal-1", "--json").stdout)
+    assert [(row["number"], row["effective_on"], row["reason"]) for row in history] == [
+        (1, "2026-11-01", None),
+        (2, "2026-12-16", "agreed on 1 December"),
+    ]
+    assert "minimum" in run(commands, "contract", "history", "kanal-1").stdout
+    shown = json.loads(run(commands, "contract", "show", "kanal-1", "--on", "2026-12-15").stdout)
+    assert shown["minimum"] == {"month": None, "year": None}
+    assert "not a member" in run(commands, *order, stdin='{"minimal": {}}', expect=2).stderr
+    assert "kanal-1" in run(commands, "contract", "list").stdout
+    assert json.loads(run(commands, "tariff", "show", "cdn-2026").stdout)["currency"] == "EUR"
+
+
+def test_a_preview_shows_lines_and_a_close_takes_the_steps(
+    office: Office, commands: CliRunner, browser: Browser, site: Site
+) -> None:
+    site.record(*some_usage())
+    send(browser, site.report())
+    previewed = json.loads(run(commands, "close", "--month", "2026-11", "--preview", "--json").stdout)
+    assert [line["minor"] for line in previewed["previews"][0]["lines"]] == [200]
+    assert "20 % of 10.00 EUR saved" in run(commands, "close", "--month", "2026-11", "--preview").stdout
+    closed = json.loads(run(commands, "close", "--month", "2026-11", "--early", "--json").stdout)
+    assert [outcome["result"] for outcome in closed["outcomes"]] == ["invoiced"]
+    assert "accepted" in run(commands, "statement", "list").stdout
+    assert "cannot be sent" in run(commands, "statement", "send", "kanal-1.2026-11", expect=2).stderr

@@ -24,7 +24,7 @@ from narrows_server.contracts.contract_document import ContractDocument
 from narrows_server.contracts.credits import Movement, move
 from narrows_server.contracts.models import ContractVersion
 from narrows_server.contracts.reading import check_document
-from narrows_server.contracts.service import add_contract, add_rate, amend_contract
+from narrows_server.contracts.service import add_cdn_invoice, add_contract, add_rate, amend_contract
 from narrows_server.errors import Invalid
 from narrows_server.invoices.models import Invoice
 from narrows_server.invoices.service import document_of
@@ -372,6 +372,19 @@ class TestExchangeRates:
         assert kept.closed("2026-11") == [("share", "2026-11", 0), ("minimum", "2026-11", 100)]
         exchange = kept.statement(kept.close("2026-11").statement_id)["share"]["exchange"]
         assert exchange == {"currency": "USD", "rate": "0.92", "source": "ECB", "date": "2026-11-30"}
+
+
+class TestCdnInvoices:
+    def test_a_missing_cdn_invoice_holds_a_month_that_is_valued_by_it(self, books: Maker) -> None:
+        kept = books(valuation={"mode": "effective_price"})
+        kept.deliver("2026-11-10T00:00")
+        assert "the invoice of the CDN for 2026-11 is missing" in str(kept.close("2026-11").reason)
+        with kept.office.database.transaction() as session:
+            november = Period(year=2026, month=11)
+            add_cdn_invoice(session, "kanal-1", november, "", Decimal("80.00"), occasion=an_occasion())
+
+        # 800 GB cost 80.00, so the 200 that were saved would have cost 20.00.
+        assert kept.closed("2026-11") == [("share", "2026-11", 400)]
 
 
 class TestTheLifeOfAStatement:

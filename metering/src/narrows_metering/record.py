@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, Self
+
+import orjson
 
 from narrows_metering.canonical import INTEGER_MAX, canonical_json
 from narrows_metering.errors import RecordRefused
@@ -23,6 +25,8 @@ PAYLOAD_BYTES_MAX: Final = 65_536  # Canonical bytes; evidence with a full ladde
 PAYLOAD_DEPTH_MAX: Final = 8
 PAYLOAD_KEY_CHARACTERS_MAX: Final = 64
 
+_STORED_START: Final = b'{"hash":"'  # The first of the members, sorted as RFC 8785 asks.
+_STORED_HASH_END: Final = len(_STORED_START) + 64
 _MEMBERS = frozenset({"seq", "prev", "time", "kind", "payload", "hash"})
 _HASH = re.compile(r"[0-9a-f]{64}")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
@@ -62,6 +66,7 @@ class Record:
     kind: Kind
     payload: dict[str, Any]  # Integers, strings, booleans, None, lists and dicts; never a float.
     hash: str  # SHA-256 of the canonical bytes, lower-case hex.
+    _body: bytes | None = field(default=None, compare=False, repr=False)  # The canonical bytes, where they are at hand.
 
     @staticmethod
     def seal(seq: int, prev: str, time: datetime, kind: Kind, payload: Mapping[str, object]) -> Record:
@@ -71,7 +76,7 @@ class Record:
 
     def canonical_bytes(self) -> bytes:
         """The bytes that are hashed: RFC 8785 JSON of everything but the hash."""
-        return canonical_bytes(self.seq, self.prev, self.time, self.kind, self.payload)
+        return self._body or canonical_bytes(self.seq, self.prev, self.time, self.kind, self.payload)
 
     def computed_hash(self) -> str:
         """What `hash` has to be."""
@@ -107,6 +112,30 @@ class Record:
             payload=_checked_payload(document["payload"]),
             hash=_check_hash(document["hash"], "hash"),
         )
+
+    @classmethod
+    def from_stored(cls, text: bytes) -> Self:
+        """
+        Read the canonical JSON of a record that was checked with `from_dict` before it was stored.
+
+        Nothing is checked again but what `computed_hash` makes visible: it is taken over the bytes of *text* itself, so
+        a change of any of them breaks the chain. Raises RecordRefused for what cannot be such a text.
+        """
+        if not text.startswith(_STORED_START) or text[_STORED_HASH_END : _STORED_HASH_END + 2] != b'",':
+            raise RecordRefused("not the canonical JSON of a record")
+        try:
+            members = orjson.loads(text)
+            return cls(
+                seq=members["seq"],
+                prev=members["prev"],
+                time=datetime.fromisoformat(members["time"]),
+                kind=_KINDS[members["kind"]],
+                payload=members["payload"],
+                hash=members["hash"],
+                _body=b"{" + text[_STORED_HASH_END + 2 :],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise RecordRefused(f"not the canonical JSON of a record: {error}") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

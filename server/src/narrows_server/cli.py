@@ -16,6 +16,7 @@ from narrows_server.alerts.commands import alerts
 from narrows_server.audit_commands import audit_commands
 from narrows_server.contracts.bench_commands import benches
 from narrows_server.contracts.commands import contracts, tariffs
+from narrows_server.contracts.money_commands import cdn_invoices, credit, rates
 from narrows_server.customers.commands import customers
 from narrows_server.errors import Invalid
 from narrows_server.exports.commands import exports
@@ -46,6 +47,9 @@ for name, part in (
     ("tariff", tariffs),
     ("contract", contracts),
     ("bench", benches),
+    ("rate", rates),
+    ("credit", credit),
+    ("cdn-invoice", cdn_invoices),
     ("license", licenses),
     ("revocations", revocations),
     ("keys", keys),

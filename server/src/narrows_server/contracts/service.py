@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 
 from narrows_metering.share import Exchange
@@ -20,9 +21,9 @@ from narrows_server import audit
 from narrows_server.audit import Occasion
 from narrows_server.contracts import repository
 from narrows_server.contracts.contract_document import FIXED, MONTHLY, ContractDocument, changed_members
-from narrows_server.contracts.models import Contract, ContractVersion, ExchangeRate, Tariff
+from narrows_server.contracts.models import CdnInvoice, Contract, ContractVersion, ExchangeRate, Tariff
 from narrows_server.contracts.month import ContractMonth, Version, month_of, terms_of, version_on
-from narrows_server.contracts.reading import check_document, merge_patch
+from narrows_server.contracts.reading import check_document, merge_patch, to_minor
 from narrows_server.contracts.tariff_document import TariffDocument
 from narrows_server.customers import repository as customers
 from narrows_server.customers.service import require_customer
@@ -192,6 +193,23 @@ def add_rate(session: Session, exchange: Exchange, *, to_currency: str, occasion
     return row
 
 
+def add_cdn_invoice(
+    session: Session, contract_id: str, period: Period, cdn: str, amount: Decimal, *, occasion: Occasion
+) -> CdnInvoice:
+    """What *cdn* invoiced for a month, in the tariff's currency. Raises `NotFound`, `Invalid`."""
+    document = document_on(session, contract_id, date(period.year, period.month, period.days_in_month))
+    currency = require_tariff(session, document.tariff).currency
+    try:
+        minor = to_minor(amount, currency, where="amount")
+    except ValueError as error:
+        raise Invalid(str(error)) from error
+    row = CdnInvoice(contract_id=contract_id, period=str(period), cdn=cdn, amount_minor=minor, recorded_at=occasion.at)
+    session.add(row)
+    session.flush()
+    audit.write(session, occasion, "cdn_invoice.added", f"{contract_id}.{period}", cdn=cdn, minor=minor)
+    return row
+
+
 def require_tariff(session: Session, tariff_id: str) -> Tariff:
     """The tariff with this id. Raises `NotFound`."""
     tariff = repository.get_tariff(session, tariff_id)
@@ -215,6 +233,7 @@ def versions_of(session: Session, contract_id: str) -> list[Version]:
 
 def document_on(session: Session, contract_id: str, day: date) -> ContractDocument:
     """The terms that hold on *day*; before the contract's first day those with which it will begin."""
+    require_contract(session, contract_id)
     versions = versions_of(session, contract_id)
     return (version_on(versions, day) or versions[0]).document
 

@@ -11,12 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import rfc8785
+from narrows_metering.canonical import canonical_json
 from narrows_metering.correction import correct
 from narrows_metering.errors import MeteringError
 from narrows_metering.record import Record, time_to_text
 from narrows_metering.statement import draw_up, statement_hash
 from narrows_metering.terms import Period, Terms
+from narrows_metering.valuation import Mode
 from sqlalchemy.orm import Session
 
 from narrows_server.audit import Occasion
@@ -62,6 +63,11 @@ def draw(
         return Held(reason=lacking.detail)
     except MeteringError as error:
         return Held(reason=f"the statement cannot be drawn up: {error}")
+    unpriced = _find_unpriced(document)
+    if unpriced is not None:
+        return Held(
+            reason=f"the invoice of {unpriced or 'the CDN'} for {month.period} is missing; add it with cdn-invoice add"
+        )
     incomplete = _find_incomplete(installations, document)
     if incomplete is not None:
         return Held(reason=f"the records of installation {incomplete} are not the ones that we gave a receipt for")
@@ -73,7 +79,7 @@ def draw(
         version=version,
         drawn_up_at=occasion.at,
         hash=statement_hash(document),
-        document=rfc8785.dumps(document).decode(),
+        document=canonical_json(document).decode(),
         contract=contract,
     )
 
@@ -177,6 +183,14 @@ def _may_have_changed(
 
 def _records(session: Session, installations: Sequence[Installation]) -> dict[str, Iterator[Record]]:
     return {one.id: usage.read_records(session, one.id, last_seq=one.head_seq) for one in installations}
+
+
+def _find_unpriced(document: Mapping[str, Any]) -> str | None:
+    """A CDN whose invoice is not known, where the contract values savings by it: it would save nothing."""
+    if document["valuation"]["mode"] != Mode.EFFECTIVE_PRICE:
+        return None
+    invoiced = document["contract"]["invoiced_minor"]
+    return next((one["cdn"] for one in document["valuation"]["cdns"] if one["cdn"] not in invoiced), None)
 
 
 def _find_incomplete(installations: Sequence[Installation], document: Mapping[str, Any]) -> str | None:

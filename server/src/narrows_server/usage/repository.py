@@ -175,7 +175,7 @@ def read_records(session: Session, installation_id: str, *, last_seq: int) -> It
         )
         rows = session.execute(query).all()
         for seq, document in rows:
-            yield Record.from_dict(orjson.loads(document))
+            yield Record.from_stored(document.encode())
             after = seq
         if len(rows) < PAGE_RECORDS:
             return

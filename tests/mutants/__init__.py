@@ -1,0 +1,1 @@
+"""How many mutants of rating, rounding and numbering the tests notice."""
