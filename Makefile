@@ -86,6 +86,9 @@ estimator: install ## How often the lower bound lies below the truth, on five sh
 rating: install ## Invoice lines, beside a naive reckoning: CONTRACTS=100000 random contracts, ARGS=--json
 	@$(BIN)/python -m tests.rating.run --contracts $(or $(CONTRACTS),100000) $(ARGS)
 
+api: install ## schemathesis against a real server: EXAMPLES=50 for each operation, ROLE=owner or customer, ARGS="--seed 1"
+	@$(BIN)/python -m tests.api.run --examples $(or $(EXAMPLES),50) --role $(or $(ROLE),owner) $(ARGS)
+
 reference: install ## Write the reference pages that are generated from the code
 	@$(BIN)/python -m tests.docs.reference
 

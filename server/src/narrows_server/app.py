@@ -39,6 +39,7 @@ from narrows_server.exports import endpoints as exports
 from narrows_server.invoices import endpoints as invoices
 from narrows_server.journal import endpoints as journal
 from narrows_server.leases import endpoints as leases
+from narrows_server.licenses import change_endpoints as license_changes
 from narrows_server.licenses import endpoints as licenses
 from narrows_server.limits import BodyLimits, RateLimits, Rates
 from narrows_server.office import Office
@@ -64,6 +65,7 @@ PARTS = (
     usage,
     transparency,
     licenses,
+    license_changes,
     leases,
     contracts,
     statements,

@@ -93,6 +93,17 @@ def endpoints(routers: Sequence[APIRouter]) -> Iterator[Endpoint]:
                 yield Endpoint(method=method, path=route.path, route=route, action=action, changes=changes)
 
 
+def methods_of(routers: Sequence[APIRouter], path: str) -> set[str]:
+    """The methods that *path* has, of all its operations together."""
+    return {
+        method
+        for router in routers
+        for route in router.routes
+        if isinstance(route, APIRoute) and route.path_regex.fullmatch(path)
+        for method in route.methods or ()
+    }
+
+
 def describe(app: FastAPI, routers: Sequence[APIRouter]) -> None:
     """Make *app* describe itself, completely."""
 
@@ -101,6 +112,7 @@ def describe(app: FastAPI, routers: Sequence[APIRouter]) -> None:
             app.openapi_schema = _describe(app, routers)
         return app.openapi_schema
 
+    app.state.methods_of = lambda path: methods_of(routers, path)
     app.openapi = openapi  # type: ignore[method-assign]  # As FastAPI's documentation extends it.
 
 

@@ -148,8 +148,14 @@ def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     phrase = http.HTTPStatus(error.status_code).phrase
     code = phrase.lower().replace(" ", "_")
-    detail = str(error.detail)
-    return answer(request, status=error.status_code, code=code, title=phrase, detail=detail, headers=error.headers)
+    is_unknown_path = error.status_code == http.HTTPStatus.NOT_FOUND and error.detail == phrase
+    detail = "there is nothing at this address" if is_unknown_path else str(error.detail)
+    headers = dict(error.headers or {})
+    methods_of = getattr(request.app.state, "methods_of", None)
+    if error.status_code == http.HTTPStatus.METHOD_NOT_ALLOWED and methods_of is not None:
+        # The framework names only those of the route that it met first.
+        headers["Allow"] = ", ".join(sorted(methods_of(request.url.path)))
+    return answer(request, status=error.status_code, code=code, title=phrase, detail=detail, headers=headers)
 
 
 def _database_busy(request: Request, error: Exception) -> Response:

@@ -31,6 +31,7 @@ class Action(StrEnum):
     CONTRACTS_WRITE = "contracts:write"
     LICENSES_READ = "licenses:read"
     LICENSES_WRITE = "licenses:write"
+    LICENSES_DOWNLOAD = "licenses:download"
     INSTALLATIONS_READ = "installations:read"
     STATEMENTS_READ = "statements:read"
     STATEMENTS_WRITE = "statements:write"
@@ -60,6 +61,7 @@ MEANINGS = MappingProxyType(
         Action.CONTRACTS_WRITE: "make contracts and tariffs",
         Action.LICENSES_READ: "see licenses and the seats that are taken",
         Action.LICENSES_WRITE: "issue, renew, suspend and revoke licenses",
+        Action.LICENSES_DOWNLOAD: "get license files; whoever has one can use the license",
         Action.INSTALLATIONS_READ: "see installations, their usage, gaps and forks",
         Action.STATEMENTS_READ: "see savings statements",
         Action.STATEMENTS_WRITE: "close months, draw up and send statements",
@@ -95,6 +97,7 @@ PERMISSIONS = MappingProxyType(
                 Action.CONTRACTS_READ,
                 Action.LICENSES_READ,
                 Action.LICENSES_WRITE,
+                Action.LICENSES_DOWNLOAD,
                 Action.INSTALLATIONS_READ,
                 Action.PROPOSALS_READ,
                 Action.PROPOSALS_DECIDE,
@@ -128,6 +131,7 @@ PERMISSIONS = MappingProxyType(
         Role.CUSTOMER: frozenset(
             {
                 Action.LICENSES_READ,
+                Action.LICENSES_DOWNLOAD,
                 Action.INSTALLATIONS_READ,
                 Action.STATEMENTS_READ,
                 Action.STATEMENTS_ANSWER,

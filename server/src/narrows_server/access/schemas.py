@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from narrows_server.access.api_keys import NAME_CHARACTERS_MAX, scopes_of
 from narrows_server.access.models import ApiKey
 from narrows_server.access.roles import Action
+from narrows_server.moments import Moment
 
 
 class ApiKeyOut(BaseModel):
@@ -53,4 +54,4 @@ class ApiKeyIn(BaseModel):
     name: str = Field(min_length=1, max_length=NAME_CHARACTERS_MAX)
     scopes: list[Action] = Field(min_length=1, max_length=len(Action))
     customer_id: str | None = Field(default=None, max_length=64, description="A key that sees this customer alone.")
-    expires_at: datetime | None = None
+    expires_at: Moment | None = None

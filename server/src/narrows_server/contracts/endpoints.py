@@ -25,6 +25,7 @@ from narrows_server.contracts.schemas import (
     VersionsOut,
 )
 from narrows_server.contracts.tariff_document import TariffDocument
+from narrows_server.moments import Day
 from narrows_server.paging import Page
 from narrows_server.statements.service import first_open_day
 from narrows_server.web import Change, OfficeOf, PagingOf, allowed, changing
@@ -44,7 +45,7 @@ def list_contracts(office: OfficeOf, caller: Reads, at: PagingOf) -> Page[Contra
 
 
 @router.get("/contracts/{contract_id}", summary="One contract, with the terms that hold on a day")
-def get_contract(contract_id: str, office: OfficeOf, caller: Reads, on: date | None = None) -> ContractOut:
+def get_contract(contract_id: str, office: OfficeOf, caller: Reads, on: Day | None = None) -> ContractOut:
     """Without *on*, the terms of today."""
     with office.database.snapshot() as session:
         return _contract(session, contract_id, on or office.clock().date())

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from narrows_server.contracts.models import Contract, ContractVersion, Tariff
+from narrows_server.moments import Day
 
 
 class TariffOut(BaseModel):
@@ -102,6 +103,6 @@ class ContractIn(BaseModel):
 class AmendmentIn(BaseModel):
     """Other terms from a day on."""
 
-    effective_on: date
+    effective_on: Day
     patch: dict[str, Any]
     reason: str | None = Field(default=None, max_length=2_000)

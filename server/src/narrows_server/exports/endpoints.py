@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -14,6 +13,7 @@ from narrows_server.customers.service import require_customer
 from narrows_server.exports import audit_pack, datev, focus, tables
 from narrows_server.exports.tables import Table
 from narrows_server.invoices.service import require_invoice
+from narrows_server.moments import Day
 from narrows_server.parties.service import default_entity
 from narrows_server.web import OfficeOf, allowed
 
@@ -21,8 +21,8 @@ router = APIRouter(prefix="/v1", tags=["exports"])
 
 Books = Annotated[Caller, allowed(Action.BOOKS_READ)]
 Invoices = Annotated[Caller, allowed(Action.INVOICES_READ)]
-First = Annotated[date | None, Query(alias="from", description="The first day.")]
-Last = Annotated[date | None, Query(alias="to", description="The last day.")]
+First = Annotated[Day | None, Query(alias="from", description="The first day.")]
+Last = Annotated[Day | None, Query(alias="to", description="The last day.")]
 EntityId = Annotated[str | None, Query(max_length=64, description="Of this legal entity.")]
 CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {}}}}
 
@@ -55,13 +55,13 @@ def get_customer_focus(
     "/exports/datev",
     summary="A DATEV Buchungsstapel",
     response_class=Response,
-    responses=CSV,
+    responses={**CSV, 404: {}},
 )
 def get_datev(
     office: OfficeOf,
     caller: Books,
-    first_day: Annotated[date, Query(alias="from", description="The first day.")],
-    last_day: Annotated[date, Query(alias="to", description="The last day, of the same year.")],
+    first_day: Annotated[Day, Query(alias="from", description="The first day.")],
+    last_day: Annotated[Day, Query(alias="to", description="The last day, of the same year.")],
     adviser: Annotated[int, Query(description="Beraternummer.")],
     client: Annotated[int, Query(description="Mandantennummer.")],
     chart: datev.Chart = datev.Chart.SKR03,
@@ -81,7 +81,7 @@ def get_datev(
     return _file(content, "EXTF_Buchungsstapel.csv", f"text/csv; charset={datev.ENCODING}")
 
 
-@router.get("/exports/csv", summary="A table as CSV", response_class=Response, responses=CSV)
+@router.get("/exports/csv", summary="A table as CSV", response_class=Response, responses={**CSV, 404: {}})
 def get_table(
     table: Table,
     office: OfficeOf,

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from narrows_server.access.caller import Caller
 from narrows_server.access.roles import Action
 from narrows_server.audit import Occasion
+from narrows_server.moments import Day
 from narrows_server.paging import Page
 from narrows_server.parties.service import default_entity
 from narrows_server.payments import account_pdf, repository, service
@@ -25,8 +26,8 @@ router = APIRouter(prefix="/v1", tags=["payments"])
 Books = Annotated[Caller, allowed(Action.BOOKS_READ)]
 BooksWrites = Annotated[Change, changing(Action.BOOKS_WRITE)]
 Invoices = Annotated[Caller, allowed(Action.INVOICES_READ)]
-First = Annotated[date | None, Query(alias="from", description="The first day; that of this year if left out.")]
-Last = Annotated[date | None, Query(alias="to", description="The last day; today if left out.")]
+First = Annotated[Day | None, Query(alias="from", description="The first day; that of this year if left out.")]
+Last = Annotated[Day | None, Query(alias="to", description="The last day; today if left out.")]
 Currency = Annotated[str, Query(min_length=3, max_length=3, description="ISO 4217.")]
 EntityId = Annotated[str | None, Query(max_length=64, description="Who is owed; the first legal entity if left out.")]
 

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from pydantic import BaseModel, Field
 
 from narrows_server.invoices.schemas import MoneyOut
+from narrows_server.moments import Day
 from narrows_server.payments.models import Payment
 
 
@@ -46,7 +47,7 @@ class PaymentIn(BaseModel):
     customer_id: str = Field(max_length=64)
     entity_id: str | None = Field(None, max_length=64, description="The first legal entity if null.")
     amount: MoneyOut
-    received_on: date
+    received_on: Day
     reference: str | None = Field(None, max_length=100, description="The bank's; the same one is refused twice.")
     note: str | None = Field(None, max_length=500)
     invoices: list[str] | None = Field(None, max_length=500, description="What it is for; those due first if null.")
@@ -55,7 +56,7 @@ class PaymentIn(BaseModel):
 class ReversalIn(BaseModel):
     """Why a payment is taken back."""
 
-    reversed_on: date
+    reversed_on: Day
     note: str | None = Field(None, max_length=500)
 
 
