@@ -77,6 +77,7 @@ def test_every_endpoint_answers_each_person_and_each_program_as_the_table_says(o
     for role in Role:
         customer_id = "kanal" if role is Role.CUSTOMER else None
         program = a_program(office, role, customer_id=customer_id)
+        seat = at_a_browser(office, a_person_of(office, role, customer_id))
         for endpoint in ENDPOINTS:
             assert endpoint.action is not None
             path = filled(endpoint.path, "no-such-thing")
@@ -84,7 +85,6 @@ def test_every_endpoint_answers_each_person_and_each_program_as_the_table_says(o
             may = endpoint.action in permitted(role) - PEOPLE_ONLY
             assert (answer.status_code == 403) is not may, (role, path, answer.text)
 
-            seat = at_a_browser(office, a_person_of(office, role, customer_id))
             answer = seat.send(office, endpoint.method, path)
             assert (answer.status_code == 403) is not (endpoint.action in permitted(role)), (role, path, answer.text)
 
