@@ -157,7 +157,7 @@ def _complete(operation: dict[str, Any], endpoint: Endpoint) -> None:
     if "requestBody" in operation:
         statuses |= {400, 413}
     if endpoint.changes:
-        statuses.add(409)
+        statuses |= {404, 409}  # What is named in a body may not be there, either.
     responses = operation["responses"]
     responses.pop("422", None)
     statuses |= {int(status) for status in responses if status.isdecimal() and int(status) >= 400}
