@@ -44,7 +44,6 @@ from .vendor import make_vendor
 
 SECONDS_MAX = 60
 CLOSED_AT = datetime(2026, 12, 5, tzinfo=UTC)
-ROWS_AT_ONCE = 20_000
 Row = tuple[str, int, str, str, int | None, str]
 
 
@@ -68,7 +67,6 @@ def main() -> int:
     parser.add_argument("--contracts", type=int, default=1_000)
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--databases", default="sqlite,postgresql")
-    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--json", type=Path, help="also write everything measured to this file")
     options = parser.parse_args()
     results = []
@@ -76,7 +74,7 @@ def main() -> int:
         # Not in memory: part of what is measured is a disk.
         with TemporaryDirectory(prefix="narrows-close-") as name:
             try:
-                closed = _measure(Path(name), database, options.contracts, options.records, workers=options.workers)
+                closed = _measure(Path(name), database, options.contracts, options.records)
             except PostgresMissing as missing:
                 sys.stdout.write(f"{database}: skipped, {missing}\n")
                 continue
@@ -94,24 +92,24 @@ def main() -> int:
     return 0 if all(one.seconds < SECONDS_MAX and one.is_repeatable for one in results) else 1
 
 
-def _measure(folder: Path, database: str, count: int, records: int, *, workers: int) -> Closed:
+def _measure(folder: Path, database: str, count: int, records: int) -> Closed:
     if database == "postgresql":
         with running_postgres() as server:
-            return _measured(folder, server.fresh_database(), database, count, records, workers)
-    return _measured(folder, None, database, count, records, workers)
+            return _measured(folder, server.fresh_database(), database, count, records)
+    return _measured(folder, None, database, count, records)
 
 
-def _measured(folder: Path, url: str | None, database: str, count: int, records: int, workers: int) -> Closed:
+def _measured(folder: Path, url: str | None, database: str, count: int, records: int) -> Closed:
     vendor = make_vendor(folder / "home", url)
     with open_office(vendor.settings) as office:
         write_books(office, count, records)
         ids = _active(office)
         started, before = time.monotonic(), _processor_seconds()
-        outcomes = [one.result for one in _close(office, ids, workers)]
+        outcomes = [one.result for one in _close(office, ids)]
         seconds, busy = time.monotonic() - started, _processor_seconds() - before
         hashes = _hashes(office)
         started = time.monotonic()
-        again = [one.result for one in _close(office, ids, workers)]
+        again = [one.result for one in _close(office, ids)]
         return Closed(
             database=database,
             contracts=len(ids),
@@ -124,8 +122,7 @@ def _measured(folder: Path, url: str | None, database: str, count: int, records:
         )
 
 
-def _close(office: Office, ids: list[str], workers: int) -> Iterator[Outcome]:
-    del workers
+def _close(office: Office, ids: list[str]) -> Iterator[Outcome]:
     return service.close_month(
         office.database, ids, NOVEMBER, occasion=lambda: Occasion(actor="admin:load", at=CLOSED_AT)
     )
