@@ -13,7 +13,7 @@ from narrows.codec.model import LATENTS, WIDTH8, Model, Neighbours
 from narrows.codec.motion import MOTION_LATENTS
 from narrows.codec.objective import decibels, distortion, squared_error, trade_off
 from narrows.codec.rate_control import offset_quality
-from narrows.codec.reference import Reference
+from narrows.codec.reference import Reference, detached
 from torch import Tensor
 
 from training.chain import Chain, flow_between, path
@@ -47,10 +47,8 @@ def _bits(coder: RateEstimate) -> Tensor:
 
 def intra_step(model: Model, batch: Batch, quality_index: Tensor, visual: Tensor) -> tuple[Tensor, Figures]:
     chain = Chain(batch, quality_index, visual)
-    planes = chain.planes(0)
-    _, rate, error = _code_intra(model, chain, planes, quality_index)
-    loss = (_balance(quality_index) * (rate + trade_off(quality_index) * error)).mean()
-    return loss, {"bpp_intra": float(rate.detach().mean())}
+    loss, _, figures = _intra_cost(model, chain, chain.planes(0))
+    return loss, figures
 
 
 def _code_intra(model: Model, chain: Chain, planes: Tensor, quality_index: Tensor) -> tuple[Reference, Tensor, Tensor]:
@@ -74,24 +72,36 @@ def _intra_cost(model: Model, chain: Chain, planes: Tensor) -> tuple[Tensor, Ref
     )
 
 
-def joint_step(model: Model, chain: Chain, random: np.random.Generator) -> tuple[Tensor, Figures]:
-    """The next groups of a chain, after its intra frame when it begins, and an intra frame in any case."""
+def joint_step(
+    model: Model, chain: Chain, random: np.random.Generator, *, has_intra: bool, unrolls: bool = True
+) -> tuple[Tensor, Figures]:
+    """
+    The next groups of a chain, after its intra frame when it begins; *has_intra* if intra networks learn as well.
+
+    Unless it *unrolls*, each frame learns for itself alone.
+    """
+    loss, figures = torch.zeros(()), Figures()
     if chain.anchor is None:
-        loss, chain.anchor, figures = _intra_cost(model, chain, chain.planes(0))
-    else:
+        with torch.set_grad_enabled(has_intra):
+            loss, coded, figures = _intra_cost(model, chain, chain.planes(0))
+        condition = chain.condition(coded.quality_index, None, None)
+        chain.anchor = model.inter.adopt(coded if unrolls else detached(coded), condition)
+    elif has_intra:
         # One intra frame in a chain would be a twelfth of what the networks see, and owns a third of the bits.
         loss, _, figures = _intra_cost(model, chain, chain.any_planes(random))
     spans = ROUTES[random.choice(len(ROUTES), p=[chance for _, chance in ROUTES])][0]
     total, frames = torch.zeros(()), 0
     for wanted in spans:
         span = chain.fit(wanted)
-        group_loss, group_figures = _code_group(model, chain, span, random)
+        group_loss, group_figures = _code_group(model, chain, span, random, unrolls=unrolls)
         total, frames = total + group_loss, frames + span
         figures |= group_figures
     return loss + 4 * total / frames, figures
 
 
-def _code_group(model: Model, chain: Chain, span: int, random: np.random.Generator) -> tuple[Tensor, Figures]:
+def _code_group(
+    model: Model, chain: Chain, span: int, random: np.random.Generator, *, unrolls: bool
+) -> tuple[Tensor, Figures]:
     """The anchor of a group of *span* frames and one way down; the loss stands for all of its frames."""
     assert chain.anchor is not None
     size, pixels = chain.batch.latent_size, chain.batch.pixels
@@ -109,11 +119,12 @@ def _code_group(model: Model, chain: Chain, span: int, random: np.random.Generat
         motion_latents = model.inter.analyse_motion(planes, neighbours, chain.hints(place), condition)
         prediction = model.inter.predict(motion_latents, neighbours, motion_coder, condition=condition, size=size)
         latents = model.inter.analyse(planes, prediction, condition)
-        coded[place.position] = model.inter.code(latents, prediction, neighbours, coder, condition=condition, size=size)
+        here = model.inter.code(latents, prediction, neighbours, coder, condition=condition, size=size)
+        coded[place.position] = here if unrolls else detached(here)
         last = place.position
         motion_rate = _bits(motion_coder) / pixels
         rate = _bits(coder) / pixels + motion_rate
-        error = distortion(coded[last].planes, planes, chain.visual)
+        error = distortion(here.planes, planes, chain.visual)
         warped_error = squared_error(prediction.planes, planes)
         weight = trade_off(quality)
         cost = rate + weight * error + WARPED_SHARE * weight.clamp_max(MOTION_TRADE_OFF_MAX) * warped_error
@@ -123,7 +134,7 @@ def _code_group(model: Model, chain: Chain, span: int, random: np.random.Generat
             f"bpp_{name}": float(rate.detach().mean()),
             f"bpp_motion_{name}": float(motion_rate.detach().mean()),
             f"dB_warped_{name}": decibels(warped_error),
-            f"dB_{name}": decibels(squared_error(coded[last].planes, planes)),
+            f"dB_{name}": decibels(squared_error(here.planes, planes)),
         }
     chain.keep(coded[span], span)
     return loss, figures

@@ -3,9 +3,10 @@ Train one stage, resumably.
 
     python -m training.train STAGE --data FOLDER --run FOLDER --minutes N [--start CHECKPOINT]
 
-Stages: `intra`; `motion` (warped originals, pulled to the hints); `joint` (chains of an intra frame and inter frames
-that predict from reconstructions). Start with `RANK`/`WORLD_SIZE`/`MASTER_*` set to average the
-gradients of several single-threaded processes (gloo). A checkpoint is written every few minutes; the same
+Stages: `intra`; `motion` (warped originals, pulled to the hints); `inter` (chains that predict from reconstructions,
+the intra networks at rest); `filter` (loop filters alone, on what the rest makes); `joint` (the same chains, all
+networks). Minutes are processor time of one process. Start with `RANK`/`WORLD_SIZE`/`MASTER_*` set to average
+the gradients of several single-threaded processes (gloo). A checkpoint is written every few minutes; the same
 command resumes.
 """
 
@@ -24,27 +25,26 @@ import cv2
 import numpy as np
 import torch
 import torch.distributed as dist
-from narrows.codec.condition import CONDITION_PLANES, QUALITY_MAX
-from narrows.codec.entropy_model import SCALE_LOG_STEP, SCALE_LOWEST, EntropyModel
-from narrows.codec.model import LATENTS, STEP_HIGHEST, STEP_LOWEST, Model
+from narrows.codec.condition import QUALITY_MAX
+from narrows.codec.model import Model
 from torch import Tensor, nn
 
-from training.basis import Basis, find_bases
 from training.chain import Chain
 from training.examples import Batch, Examples
 from training.optimizer import EMA_DECAY, Optimizer
 from training.sequences import CROP, SEQUENCE_FRAMES
+from training.start import prepared_model
 from training.steps import Figures, intra_step, joint_step, motion_step
 
 CHECKPOINT_SECONDS = 180
 LOG_STEPS = 50
-WARM_UP_STEPS = 100
+WARM_UP_STEPS = 30
 CHAIN_STEPS = 3
 """A chain is an intra frame and this many steps of groups."""
-DECAY_FROM = 0.6
-"""The rate stays until this part of the stage, then falls linearly."""
+DECAY_FROM = 0.3
+"""The rate stays until this part of the stage, then falls linearly to nothing."""
 
-TRAINED = {"intra": "intra.", "motion": "inter.motion.", "joint": ""}
+TRAINED = {"intra": "intra.", "motion": "inter.motion.", "inter": "inter.", "filter": "", "joint": ""}
 """The prefix of the weights that a stage trains, and that a later stage takes from it."""
 
 
@@ -61,6 +61,8 @@ class Stage:
 STAGES = {
     "intra": Stage(batch=8, frames=1, rate=1e-3),
     "motion": Stage(batch=3, frames=SEQUENCE_FRAMES, rate=2e-3, crop=192),
+    "inter": Stage(batch=4, frames=SEQUENCE_FRAMES, rate=1e-3, crop=192),
+    "filter": Stage(batch=4, frames=SEQUENCE_FRAMES, rate=2e-3, crop=192),
     "joint": Stage(batch=4, frames=SEQUENCE_FRAMES, rate=1e-3, crop=192),
 }
 
@@ -77,32 +79,6 @@ def keep_memory() -> None:
         return
     for parameter in (-1, -3):  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h.
         mallopt(parameter, (1 << 31) - 1)
-
-
-@torch.no_grad()
-def start_scales(entropy: EntropyModel, basis: Basis) -> None:
-    """Start the probability scales of the linear path where the data's deviations put them, at every quality."""
-    index = torch.log(basis.deviations[:LATENTS] / STEP_LOWEST / SCALE_LOWEST) / SCALE_LOG_STEP
-    slope = float(np.log(STEP_LOWEST / STEP_HIGHEST)) / SCALE_LOG_STEP
-    for out in (entropy.scales.first_out, entropy.scales.second_out):
-        out.bias.copy_(index / 4 / 8)
-        out.weight[:, -CONDITION_PLANES:] = 0
-        out.weight[:, -CONDITION_PLANES, 0, 0] = slope / 4 / (2 * QUALITY_MAX / 16)  # The plane of the quality.
-
-
-def prepared_model(examples: Examples, folder: Path) -> Model:
-    """A fresh model with its linear paths and scales started from the data; the bases are kept in *folder*."""
-    torch.manual_seed(0)
-    model = Model()
-    kept = folder / "basis.pt"
-    if not kept.exists():
-        torch.save([(b.analysis, b.synthesis, b.deviations) for b in find_bases(examples)], kept)
-    intra, inter = (Basis(*saved) for saved in torch.load(kept))
-    model.intra.linear.start_from(intra.analysis[:LATENTS], intra.synthesis[:, :LATENTS])
-    start_scales(model.intra.entropy, intra)
-    model.inter.linear.start_from(inter.analysis[:LATENTS], inter.synthesis[:, :LATENTS])
-    start_scales(model.inter.entropy, inter)
-    return model
 
 
 class Run:
@@ -125,6 +101,8 @@ class Run:
         trained: dict[str, list[nn.Module]] = {
             "intra": [self.model.intra],
             "motion": [self.model.inter.motion],
+            "inter": [self.model.inter],
+            "filter": [self.model.intra.filter, self.model.inter.filter],
             "joint": [self.model.intra, self.model.inter],
         }
         saved: dict[str, Any] | None = None
@@ -140,6 +118,10 @@ class Run:
         self.optimizer = Optimizer(trained[self.name], arguments.rate or self.stage.rate)
         if saved:
             self.optimizer.load(saved["optimizer"])
+        if self.name == "filter":
+            self.model.requires_grad_(False)
+            for module in trained[self.name]:
+                module.requires_grad_(True)
         self.chain: Chain | None = None
         seed = self.steps * 1000 + self.rank
         torch.manual_seed(seed)
@@ -151,7 +133,7 @@ class Run:
         return min(1.0, self.seconds / 60 / self.minutes)
 
     def rate_scale(self) -> float:
-        decay = 1.0 if self.done < DECAY_FROM else max(0.02, 1 - (self.done - DECAY_FROM) / (1 - DECAY_FROM))
+        decay = 1.0 if self.done < DECAY_FROM else max(0.01, 1 - (self.done - DECAY_FROM) / (1 - DECAY_FROM))
         return min(1.0, (self.steps + 1) / WARM_UP_STEPS) * decay
 
     def draw(self) -> tuple[Batch, Tensor, Tensor]:
@@ -183,7 +165,13 @@ class Run:
         # By the count of steps, so that every process begins its chains at the same time.
         if self.chain is None or self.steps % CHAIN_STEPS == 0:
             self.chain = Chain(*self.draw())
-        return joint_step(self.model, self.chain, self.random)
+        return joint_step(
+            self.model,
+            self.chain,
+            self.random,
+            has_intra=self.name in ("joint", "filter"),
+            unrolls=self.name != "filter",
+        )
 
     def _share_gradients(self) -> None:
         if self.world == 1:
@@ -240,7 +228,8 @@ class Run:
         print(" ".join(f"{k}={v:.4g}" for k, v in row.items()), flush=True)
 
     def train(self) -> None:
-        clock = saved_at = logged_at = time.monotonic()
+        clock = time.process_time()
+        saved_at = logged_at = time.monotonic()
         losses: list[float] = []
         recent: list[Figures] = []
         while not self.should_stop():
@@ -249,8 +238,8 @@ class Run:
             recent.append(figures)
             if self.steps % 5 == 0:
                 self.update_average()
-            now = time.monotonic()
-            self.seconds, clock = self.seconds + now - clock, now
+            spent, now = time.process_time(), time.monotonic()
+            self.seconds, clock = self.seconds + spent - clock, spent
             if self.steps % LOG_STEPS == 0:
                 self.log(losses, recent, (now - logged_at) / LOG_STEPS)
                 losses, recent, logged_at = [], [], now

@@ -16,6 +16,7 @@ from narrows.codec.integer import (
     magnitudes,
     scale_index,
 )
+from narrows.codec.model import LATENTS
 from narrows.codec.weights import shipped_model
 
 
@@ -84,7 +85,7 @@ def test_the_scales_of_the_shipped_model_are_integers_on_any_number_of_threads()
     scales: ScaleNetwork = shipped_model().networks.inter.entropy.scales
     torch.manual_seed(0)
     hyper = torch.randint(-6, 7, (1, 32, 3, 4)).float()
-    previous = torch.randint(-9, 10, (1, 256, 12, 16)).float()
+    previous = torch.randint(-9, 10, (1, LATENTS, 12, 16)).float()
     planes = Condition.of_frame(60, visual=True, distance=3, is_between=True, kin_quality=51).planes(12, 16)
     found = []
     before = torch.get_num_threads()

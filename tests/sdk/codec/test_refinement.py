@@ -34,7 +34,7 @@ def test_refined_latents_cost_less(is_visual: bool) -> None:
     def cost_of(latents: torch.Tensor) -> float:
         writer = StreamWriter(model.tables)
         reference = code(latents, writer)
-        return float(cost(8 * len(writer.to_bytes()), reference, planes, condition))
+        return float(cost(8 * len(writer.to_bytes()), reference.planes, planes, condition))
 
     with torch.no_grad():
         latents = model.networks.intra.analyse(planes, condition)

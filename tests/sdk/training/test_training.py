@@ -23,6 +23,7 @@ from training.manifest import SHARE_MAX, Material, read_manifest
 from training.optimizer import Optimizer, orthogonalise
 from training.prepare import quotas
 from training.sequences import CROP, SEQUENCE_FRAMES, clip_sequences
+from training.start import calibrate
 from training.steps import intra_step, joint_step, motion_step
 
 from ..builders import a_clip_of, a_picture
@@ -104,7 +105,7 @@ def test_a_few_steps_of_each_stage_lower_its_loss(examples: Examples) -> None:
     stages: dict[str, tuple[nn.Module, Callable[[], Tensor]]] = {
         "intra": (model.intra, lambda: intra_step(model, batch, quality, visual)[0]),
         "motion": (model.inter.motion, lambda: motion_step(model, batch, quality, random())[0]),
-        "joint": (model, lambda: joint_step(model, Chain(batch, quality, visual), random())[0]),
+        "joint": (model, lambda: joint_step(model, Chain(batch, quality, visual), random(), has_intra=True)[0]),
     }
     for name, (trained, loss_of) in stages.items():
         optimizer = Optimizer([trained], 1e-3)
@@ -116,6 +117,18 @@ def test_a_few_steps_of_each_stage_lower_its_loss(examples: Examples) -> None:
             optimizer.step(1.0)
             losses.append(float(loss.detach()))
         assert min(losses[3:]) < losses[0], name
+
+
+def test_calibrated_networks_pass_signals_of_size_one(examples: Examples) -> None:
+    model = Model()
+    model.intra.synthesis16.entry.weight.data.mul_(0.01)  # type: ignore[operator]
+    sizes = []
+    calibrate(model, examples)
+    model.intra.synthesis8.register_forward_hook(lambda *seen: sizes.append(float(seen[2].square().mean())))
+
+    calibrate(model, examples)
+
+    assert all(0.5 < size < 2 for size in sizes)
 
 
 def test_exported_weights_load_with_their_tables(tmp_path: Path) -> None:
@@ -171,9 +184,9 @@ def test_a_chain_continues_from_what_the_step_before_left(examples: Examples) ->
     batch = examples.draw(1, SEQUENCE_FRAMES, np.random.default_rng(3), crop=64)
     chain = Chain(batch, torch.full((1, 1, 1, 1), 60.0), torch.zeros(1, 1, 1, 1))
 
-    joint_step(model, chain, random)
+    joint_step(model, chain, random, has_intra=False)
     left = chain.anchor
-    joint_step(model, chain, random)
+    joint_step(model, chain, random, has_intra=False)
 
     assert left is not None and left.velocity is not None
     assert not left.luma.requires_grad

@@ -25,7 +25,13 @@ from narrows.codec.refinement import Code, cost, refine
 from narrows.codec.weights import LoadedModel, require_model
 from narrows.errors import CorruptBitstream
 from narrows.media.picture import Picture
-from narrows.options import EncodeOptions, Tune
+from narrows.options import EncodeOptions, Preset, Tune
+
+_FAR = 4
+"""Frames from which on motion is searched in two steps as well."""
+_DIVIDED_LEAST = 6
+"""Groups of fewer frames are not divided."""
+_Part = tuple[Seen, ...]
 
 
 def _latent_size(width: int, height: int) -> tuple[int, int]:
@@ -56,6 +62,15 @@ class _Kept:
     reference: Reference
     quality_index: int
     crc: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Anchor:
+    """What the next group starts from: the frame, its source's luma, and its index in the stream."""
+
+    kept: _Kept
+    luma: NDArray[np.uint8]
+    index: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +120,7 @@ class FrameEncoder:
         self._lookahead = Lookahead(keyint=options.keyint, span=span)
         self.delay = depth_of(span)
         """Frames by which coding may run ahead of display."""
-        self._anchor: _Kept | None = None
-        self._anchor_luma: NDArray[np.uint8] | None = None
-        self._anchor_index = -1
+        self._anchor: _Anchor | None = None
         self._order = 0
 
     def encode(self, picture: Picture) -> list[CodedFrame]:
@@ -138,28 +151,53 @@ class FrameEncoder:
     def _encode_group(self, group: Group) -> list[CodedFrame]:
         if group.is_key:
             (seen,) = group.pictures
-            frame, self._anchor = self._encode_key(seen)
-            self._anchor_luma, self._anchor_index = seen.luma, frame.index
+            frame, kept = self._encode_key(seen)
+            self._anchor = _Anchor(kept, seen.luma, frame.index)
             return [frame]
-        assert self._anchor is not None and self._anchor_luma is not None
-        lumas = [self._anchor_luma, *(seen.luma for seen in group.pictures)]
-        kept = {0: self._anchor}
+        return [
+            frame
+            for part in self._divided(group.pictures)
+            for frame in self._encode_part(part, refines=self._options.preset is Preset.SLOW)
+        ]
+
+    def _divided(self, pictures: _Part) -> tuple[_Part, ...]:
+        """*pictures* as one group or as two: `slow` tries both, without refinement, and takes the better bargain."""
+        if self._options.preset is not Preset.SLOW or len(pictures) < _DIVIDED_LEAST:
+            return (pictures,)
+        middle = len(pictures) // 2
+        return min((pictures,), (pictures[:middle], pictures[middle:]), key=self._cost_of)
+
+    def _cost_of(self, parts: tuple[_Part, ...]) -> float:
+        """What coding *parts* would cost in bits and errors; leaves no trace."""
+        before = self._anchor, self._order
+        frames = [frame for part in parts for frame in self._encode_part(part, refines=False)]
+        self._anchor, self._order = before
+        condition = Condition.of_frame(offset_quality(self._base, 0), visual=self._is_visual)
+        return sum(float(cost(8 * len(f.data), f.picture.to_planes(), f.source.to_planes(), condition)) for f in frames)
+
+    def _encode_part(self, pictures: _Part, *, refines: bool) -> list[CodedFrame]:
+        """The *pictures* after the last anchor, of which the last becomes the next one."""
+        assert self._anchor is not None
+        start, span = self._anchor, len(pictures)
+        lumas = [start.luma, *(seen.luma for seen in pictures)]
+        kept = {0: start.kept}
         frames = []
-        for place in places(len(group.pictures)):
+        for place in places(span):
             frame, kept[place.position] = self._encode_inter(
-                group.pictures[place.position - 1], place, kept, self._flows(place, lumas)
+                pictures[place.position - 1], place, kept, self._flows(place, lumas), refines=refines
             )
             frames.append(frame)
-        span = len(group.pictures)
-        self._anchor, self._anchor_luma = kept[span], lumas[span]
-        self._anchor_index += span
+        self._anchor = _Anchor(kept[span], lumas[span], start.index + span)
         return frames
 
     def _flows(self, place: Place, lumas: list[NDArray[np.uint8]]) -> tuple[torch.Tensor, torch.Tensor]:
-        first = self._hints.between(lumas[place.position], lumas[place.first])
-        if place.second == place.first:
-            return first, first
-        return first, self._hints.between(lumas[place.position], lumas[place.second])
+        def flow(reference: int) -> torch.Tensor:
+            is_far = abs(place.position - reference) >= _FAR
+            halfway = lumas[(place.position + reference) // 2] if is_far else None
+            return self._hints.between(lumas[place.position], lumas[reference], halfway)
+
+        first = flow(place.first)
+        return first, first if place.second == place.first else flow(place.second)
 
     def _encode_key(self, seen: Seen) -> tuple[CodedFrame, _Kept]:
         quality = offset_quality(self._base, None)
@@ -170,7 +208,10 @@ class FrameEncoder:
         def code(latents: torch.Tensor, coder: SymbolCoder) -> Reference:
             return intra.code(latents, coder, condition=condition, size=self._size)
 
-        data, reference = self._code_latents(intra.analyse(planes, condition), code, planes, condition, depth=0)
+        steps = refinement_steps(self._options.preset, 0)
+        latents = intra.analyse(planes, condition)
+        data, coded = self._code_latents(latents, code, planes, condition, depth=0, steps=steps)
+        reference = self._model.networks.inter.adopt(coded, condition)
         packet = FramePacket(
             type=FrameType.INTRA,
             is_visual=self._is_visual,
@@ -179,10 +220,18 @@ class FrameEncoder:
             header=self._header,
             streams=(data,),
         )
-        return self._finished(packet, seen, reference, seed=0, index=self._anchor_index + 1)
+        return self._finished(
+            packet, seen, reference, seed=0, index=0 if self._anchor is None else self._anchor.index + 1
+        )
 
     def _encode_inter(
-        self, seen: Seen, place: Place, kept: dict[int, _Kept], hints: tuple[torch.Tensor, torch.Tensor]
+        self,
+        seen: Seen,
+        place: Place,
+        kept: dict[int, _Kept],
+        hints: tuple[torch.Tensor, torch.Tensor],
+        *,
+        refines: bool,
     ) -> tuple[CodedFrame, _Kept]:
         position = kept[0].position + place.position
         quality = offset_quality(self._base, place.depth)
@@ -198,14 +247,15 @@ class FrameEncoder:
             latents = inter.analyse(planes, prediction, condition)
             return inter.code(latents, prediction, neighbours, coder, condition=condition, size=size)
 
-        motion = refine(motion, code_all, planes, condition, steps=refinement_steps(self._options.preset, place.depth))
+        steps = refinement_steps(self._options.preset, place.depth) if refines else 0
+        motion = refine(motion, code_all, planes, condition, steps=steps)
         prediction = inter.predict(motion, neighbours, motion_writer, condition=condition, size=size)
 
         def code(latents: torch.Tensor, coder: SymbolCoder) -> Reference:
             return inter.code(latents, prediction, neighbours, coder, condition=condition, size=size)
 
         latents = inter.analyse(planes, prediction, condition)
-        data, reference = self._code_latents(latents, code, planes, condition, depth=place.depth)
+        data, reference = self._code_latents(latents, code, planes, condition, depth=place.depth, steps=steps)
         packet = FramePacket(
             type=FrameType.INTER,
             is_visual=self._is_visual,
@@ -214,25 +264,26 @@ class FrameEncoder:
             references=(first.position, second.position),
             streams=(motion_writer.to_bytes(), data),
         )
-        index = self._anchor_index + place.position
+        assert self._anchor is not None
+        index = self._anchor.index + place.position
         return self._finished(packet, seen, reference, seed=setting.crc_seed, index=index)
 
     def _code_latents(
-        self, latents: torch.Tensor, code: Code, planes: torch.Tensor, condition: Condition, *, depth: int
+        self, latents: torch.Tensor, code: Code, planes: torch.Tensor, condition: Condition, *, depth: int, steps: int
     ) -> tuple[bytes, Reference]:
-        """Code *latents*, refined if the preset says so and if that pays; returns the stream and what it decodes to."""
+        """Code *latents*, refined by *steps* if that pays; returns the stream and what it decodes to."""
 
         def written(latents: torch.Tensor, error_price: float) -> tuple[bytes, Reference]:
             writer = StreamWriter(self._model.tables, error_price=error_price)
             reference = code(latents, writer)
             return writer.to_bytes(), reference
 
-        price, steps = ERROR_PRICES[depth], refinement_steps(self._options.preset, depth)
+        price = ERROR_PRICES[depth]
         plain = written(latents, price)
         if not steps:
             return plain
         refined = written(refine(latents, code, planes, condition, steps=steps), REFINED_ERROR_PRICE * price)
-        return min(plain, refined, key=lambda coded: float(cost(8 * len(coded[0]), coded[1], planes, condition)))
+        return min(plain, refined, key=lambda coded: float(cost(8 * len(coded[0]), coded[1].planes, planes, condition)))
 
     @property
     def _is_visual(self) -> bool:
@@ -314,7 +365,8 @@ class FrameDecoder:
     def _decode_intra(self, packet: FramePacket, model: LoadedModel, size: tuple[int, int]) -> Reference:
         condition = Condition.of_frame(packet.quality_index, visual=packet.is_visual)
         reader = StreamReader(model.tables, packet.streams[0])
-        return model.networks.intra.code(None, reader, condition=condition, size=size)
+        coded = model.networks.intra.code(None, reader, condition=condition, size=size)
+        return model.networks.inter.adopt(coded, condition)
 
     def _decode_inter(self, packet: FramePacket, model: LoadedModel, size: tuple[int, int]) -> Reference:
         assert packet.references is not None

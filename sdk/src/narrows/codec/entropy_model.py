@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from narrows.codec.condition import CONDITION_PLANES, Condition
@@ -31,6 +32,8 @@ HYPER_MULTIPLE = 4
 STEP_GROUP = 4
 """Neighbouring latents that share a quantisation step."""
 STEP_LOG_MAX = 1.5
+MASK_RUN = 128
+"""Latents in a row that the first pass codes at the same places; the next ones are coded at the others."""
 UNIT_SCALE = math.log(1.0 / SCALE_LOWEST) / SCALE_LOG_STEP / 4
 """The bias that starts a scale at one."""
 
@@ -141,13 +144,24 @@ class CodedLatents:
 
 
 class EntropyModel(nn.Module):
-    """Hyperprior with a two-pass context over complementary checkerboards of the two channel halves."""
+    """Hyperprior with a two-pass context over complementary checkerboards that alternate between runs of channels."""
 
     def __init__(
-        self, latents: int, *, width: int, hyper_latents: int, context: int = 0, has_kin: bool, has_steps: bool = False
+        self,
+        latents: int,
+        *,
+        width: int,
+        hyper_latents: int,
+        context: int = 0,
+        has_kin: bool,
+        has_steps: bool = False,
+        details: int = 0,
     ) -> None:
+        """The last *details* latents are expected at zero, with the frame's own step: no network guesses them."""
         super().__init__()
         self.latents = latents
+        self.details = details
+        guessed = latents - details
         self.hyper_analysis = nn.Sequential(
             nn.Conv2d(latents, width, 1), Block(width), Down(width, width), nn.ReLU(), Down(width, hyper_latents)
         )
@@ -155,11 +169,11 @@ class EntropyModel(nn.Module):
             Up(hyper_latents, width), nn.ReLU(), Block(width), Up(width, width), nn.ReLU()
         )
         self.fuse = Stage(nn.Conv2d(width + context, width, 1), width, 1)
-        self.first_mean = FullConv(width, latents, 1)
+        self.first_mean = FullConv(width, guessed, 1)
         self.second_mean = nn.Sequential(
-            nn.Conv2d(width + latents, width, 1), blocks(width, 1), FullConv(width, latents, 1)
+            nn.Conv2d(width + guessed, width, 1), blocks(width, 1), FullConv(width, guessed, 1)
         )
-        self.log_step = _still(FullConv(width, latents // STEP_GROUP, 1)) if has_steps else None
+        self.log_step = _still(FullConv(width, guessed // STEP_GROUP, 1)) if has_steps else None
         self.scales = ScaleNetwork(latents, hyper_latents, has_kin=has_kin)
 
     def steps(self, fused: Tensor) -> Tensor | float:
@@ -172,15 +186,18 @@ class EntropyModel(nn.Module):
         if self.log_step is None:
             return 1.0
         bounded = STEP_LOG_MAX * torch.tanh(self.log_step(fused) / STEP_LOG_MAX)
-        return torch.exp(bounded).repeat_interleave(STEP_GROUP, 1)
+        return self._with_details(torch.exp(bounded).repeat_interleave(STEP_GROUP, 1), 1.0)
+
+    def _with_details(self, guessed: Tensor, value: float) -> Tensor:
+        return F.pad(guessed, (0, 0, 0, 0, 0, self.details), value=value) if self.details else guessed
 
     def first_mask(self, height: int, width: int) -> Tensor:
         """`[1, C, H, W]`: ones where the first pass codes."""
         board = (torch.arange(height)[:, None] + torch.arange(width)[None]) % 2
-        half = self.latents // 2
+        run = min(self.latents // 2, MASK_RUN)
         mask = torch.empty(1, self.latents, height, width)
-        mask[:, :half] = board
-        mask[:, half:] = 1 - board
+        for first in range(0, self.latents, run):
+            mask[:, first : first + run] = 1 - board if first // run % 2 else board
         return mask
 
     def code(
@@ -212,12 +229,13 @@ class EntropyModel(nn.Module):
         features = self.scales.features(hyper, planes, kin)
         mask = self.first_mask(height, width)
 
-        mean, step = self.first_mean(fused), self.steps(fused)
+        mean, step = self._with_details(self.first_mean(fused), 0.0), self.steps(fused)
         scales = self.scales.first_pass(features, planes)
         symbols = coder.code(None if latents is None else (latents - mean) / step, scales, mask)
         values = (symbols * step + mean) * mask
 
-        second = mean + self.second_mean(torch.cat([fused, values], 1))
+        seen = values[:, : self.latents - self.details]
+        second = mean + self._with_details(self.second_mean(torch.cat([fused, seen], 1)), 0.0)
         scales = self.scales.second_pass(features, planes, symbols)
         rest = 1 - mask
         more = coder.code(None if latents is None else (latents - second) / step, scales, rest)

@@ -19,6 +19,10 @@ PLANES = 96
 """64 luma, 16 Cb and 16 Cr samples of each 8×8 block."""
 BLOCK_SAMPLES = PLANES * 4
 """Samples of one 16×16 block: 256 luma and 128 chroma."""
+SPREAD_LEAST = 0.03
+"""About one quantisation step at a middling quality."""
+LEAK = 0.1
+"""Slope of the activation below zero."""
 PICTURE_MULTIPLE = 16
 """Pictures are padded to a multiple of this: one latent covers 16×16 pixels."""
 
@@ -75,33 +79,45 @@ class FullConv(nn.Conv2d):
 
 
 class Block(nn.Module):
-    """`x + p2(relu(p1(depthwise 3×3(x))))`, widths C → 2C → C."""
+    """
+    `x + p2(leaky(p1(depthwise 3×3(x))))`, widths C → *hidden* → C; *hidden* is 2C where nothing else is said.
 
-    def __init__(self, width: int) -> None:
+    It starts as the identity, without constants of its own, and its units can't die: with plain ReLU and random biases
+    that were larger than the signals, training switched every unit off and left a linear codec.
+    """
+
+    def __init__(self, width: int, hidden: int | None = None) -> None:
         super().__init__()
+        hidden = 2 * width if hidden is None else hidden
         self.depthwise = nn.Conv2d(width, width, 3, padding=1, groups=width)
-        self.widen = nn.Conv2d(width, 2 * width, 1)
-        self.narrow = nn.Conv2d(2 * width, width, 1)
-        nn.init.zeros_(self.narrow.bias)  # type: ignore[arg-type]
-        self.narrow.weight.data.mul_(0.3)
+        self.widen = nn.Conv2d(width, hidden, 1)
+        self.narrow = nn.Conv2d(hidden, width, 1)
+        nn.init.normal_(self.depthwise.weight, std=0.1)
+        self.depthwise.weight.data[:, :, 1, 1] += 0.9
+        nn.init.normal_(self.widen.weight, std=(2 / width) ** 0.5)
+        nn.init.zeros_(self.narrow.weight)
+        for layer in (self.depthwise, self.widen, self.narrow):
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        residual: Tensor = self.narrow(F.relu(self.widen(self.depthwise(x))))
+        residual: Tensor = self.narrow(F.leaky_relu(self.widen(self.depthwise(x)), LEAK))
         return x + residual
 
 
-def blocks(width: int, count: int) -> nn.Sequential:
-    return nn.Sequential(*[Block(width) for _ in range(count)])
+def blocks(width: int, count: int, hidden: int | None = None) -> nn.Sequential:
+    return nn.Sequential(*[Block(width, hidden) for _ in range(count)])
 
 
 class Stage(nn.Module):
     """*entry*, then blocks at its width, all under the frame's condition, then *leave*."""
 
-    def __init__(self, entry: nn.Module, width: int, count: int, leave: nn.Module | None = None) -> None:
+    def __init__(
+        self, entry: nn.Module, width: int, count: int, leave: nn.Module | None = None, *, hidden: int | None = None
+    ) -> None:
         super().__init__()
         self.entry = entry
         self.modulation = Modulation(width)
-        self.blocks = blocks(width, count)
+        self.blocks = blocks(width, count, hidden)
         self.leave = leave if leave is not None else nn.Identity()
 
     def forward(self, x: Tensor, condition: Condition) -> Tensor:
@@ -133,12 +149,19 @@ class Up(nn.Module):
 
 
 class LinearPath(nn.Module):
-    """One linear layer each way on 16×16 blocks, started from a Karhunen–Loève transform of the training data."""
+    """
+    One linear layer each way on 16×16 blocks, started from a Karhunen–Loève transform of the training data.
+
+    *spread* `[1, C, 1, 1]` is how far each latent usually lies from zero: networks see and give latents in this unit.
+    """
+
+    spread: Tensor
 
     def __init__(self, latents: int) -> None:
         super().__init__()
         self.analyse = FullConv(BLOCK_SAMPLES, latents, 1, bias=False)
         self.synthesise = FullConv(latents, BLOCK_SAMPLES, 1, bias=False)
+        self.register_buffer("spread", torch.full((1, latents, 1, 1), SPREAD_LEAST))
 
     def analysis(self, planes: Tensor) -> Tensor:
         latents: Tensor = self.analyse(F.pixel_unshuffle(planes, 2))
@@ -148,8 +171,9 @@ class LinearPath(nn.Module):
         return F.pixel_shuffle(self.synthesise(latents), 2)
 
     @torch.no_grad()
-    def start_from(self, analysis: Tensor, synthesis: Tensor) -> None:
-        """Load a basis: rows of *analysis* `[latents, 384]`, columns of *synthesis* `[384, latents]`."""
+    def start_from(self, analysis: Tensor, synthesis: Tensor, deviations: Tensor) -> None:
+        """Load a basis: rows of *analysis* `[latents, 384]`, columns of *synthesis* `[384, latents]`, *deviations*."""
+        self.spread.copy_(SPREAD_LEAST + deviations[None, :, None, None])
         self.analyse.weight.copy_(analysis[:, :, None, None])
         self.synthesise.weight.copy_(synthesis[:, :, None, None])
 

@@ -7,7 +7,7 @@ One set of weights serves all rates, both tunes and every place in a group of pi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -15,18 +15,32 @@ from torch import Tensor, nn
 
 from narrows.codec.condition import Condition
 from narrows.codec.entropy_model import EntropyModel, SymbolCoder
-from narrows.codec.layers import PLANES, Down, LinearPath, QualityScale, Stage, Up, pack420
+from narrows.codec.layers import BLOCK_SAMPLES, PLANES, Down, LinearPath, QualityScale, Stage, Up, pack420
+from narrows.codec.loop_filter import LoopFilter
 from narrows.codec.motion import MOTION_WIDTH, Motion, MotionCodec, enlarge, forecast, warp, warp_planes
-from narrows.codec.reference import Reference, settle
+from narrows.codec.reference import Reference, rounded_features, settle
 
-LATENTS = 256
+INTRA_LATENTS = BLOCK_SAMPLES
+"""As many as samples: with fewer, chroma has a ceiling at any rate (34 dB on a colourful clip with two thirds)."""
+INTRA_WIDTH8, INTRA_WIDTH16, INTRA_FILTER_WIDTH = 192, 320, 64
+"""Wide: there is one intra frame to a hundred others."""
+LATENTS = 320
+DETAILS = 64
+"""Latents of an inter frame that only its linear path knows."""
 WIDTH8 = 96
 WIDTH16 = 160
 INTER_SYNTHESIS_WIDTH16 = 128
+INTER_HIDDEN8 = 176
+INTER_FILTER_WIDTH = 36
 """Narrower, so that decoding an inter frame stays within 6 kMAC per pixel."""
 STEP_LOWEST = 0.5
 STEP_HIGHEST = 0.025
 """Quantisation steps of the linear path at quality 0 and `QUALITY_MAX`, for samples in −½..½."""
+SAMPLE_GAIN = 4.0
+RESIDUAL_GAIN = 16.0
+"""Samples and their differences are small numbers: networks see them enlarged and give differences enlarged."""
+DETAIL_SHARE = 0.25
+"""Of a latent's spread, what the analysis networks speak in."""
 
 
 class IntraCodec(nn.Module):
@@ -34,32 +48,40 @@ class IntraCodec(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.linear = LinearPath(LATENTS)
-        self.analysis8 = Stage(nn.Conv2d(PLANES, WIDTH8, 1), WIDTH8, 3)
-        self.analysis16 = Stage(Down(WIDTH8, WIDTH16), WIDTH16, 2, nn.Conv2d(WIDTH16, LATENTS, 1))
-        self.synthesis16 = Stage(nn.Conv2d(LATENTS, WIDTH16, 1), WIDTH16, 2, Up(WIDTH16, WIDTH8))
-        self.synthesis8 = Stage(nn.Identity(), WIDTH8, 3)
-        self.head = nn.Conv2d(WIDTH8, PLANES, 1)
-        self.entropy = EntropyModel(LATENTS, width=128, hyper_latents=32, has_kin=False, has_steps=True)
-        self.gain = QualityScale(LATENTS, 1 / STEP_LOWEST, 1 / STEP_HIGHEST)
-        self.inverse_gain = QualityScale(LATENTS, STEP_LOWEST, STEP_HIGHEST)
+        width8, width16 = INTRA_WIDTH8, INTRA_WIDTH16
+        self.linear = LinearPath(INTRA_LATENTS)
+        self.analysis8 = Stage(nn.Conv2d(PLANES, width8, 1), width8, 3)
+        self.analysis16 = Stage(Down(width8, width16), width16, 3, nn.Conv2d(width16, INTRA_LATENTS, 1))
+        self.synthesis16 = Stage(nn.Conv2d(INTRA_LATENTS, width16, 1), width16, 4, Up(width16, width8))
+        self.synthesis8 = Stage(nn.Identity(), width8, 4)
+        self.head = nn.Conv2d(width8, PLANES, 1)
+        self.filter = LoopFilter(INTRA_FILTER_WIDTH, 3)
+        self.entropy = EntropyModel(INTRA_LATENTS, width=192, hyper_latents=32, has_kin=False, has_steps=True)
+        self.gain = QualityScale(INTRA_LATENTS, 1 / STEP_LOWEST, 1 / STEP_HIGHEST)
+        self.inverse_gain = QualityScale(INTRA_LATENTS, STEP_LOWEST, STEP_HIGHEST)
         _quieten(self.analysis16.leave, self.head)
 
     def analyse(self, planes: Tensor, condition: Condition) -> Tensor:
-        """Latents `[B, 256, H/16, W/16]` of the packed *planes* `[B, 96, H/8, W/8]`."""
-        detail = self.analysis16(self.analysis8(planes, condition), condition)
-        latents: Tensor = (self.linear.analysis(planes) + detail) * self.gain(condition)
+        """Latents `[B, 384, H/16, W/16]` of the packed *planes* `[B, 96, H/8, W/8]`."""
+        detail = self.analysis16(self.analysis8(planes * SAMPLE_GAIN, condition), condition)
+        latents: Tensor = (self.linear.analysis(planes) + detail * self.linear.spread * DETAIL_SHARE) * self.gain(
+            condition
+        )
         return latents
 
     def code(
         self, latents: Tensor | None, coder: SymbolCoder, *, condition: Condition, size: tuple[int, int]
     ) -> Reference:
-        """Code *latents* (None while decoding) and reconstruct; *size* is (H/16, W/16)."""
+        """
+        Code *latents* (None while decoding) and reconstruct; *size* is (H/16, W/16).
+
+        Before anything predicts from it, `InterCodec.adopt` has to see it.
+        """
         coded = self.entropy.code(latents, coder, condition=condition, size=size)
         values = coded.values * self.inverse_gain(condition)
-        features = self.synthesis8(self.synthesis16(values, condition), condition)
-        planes = self.linear.synthesis(values) + self.head(features)
-        return settle(planes, features, coded.symbols, condition.quality_index)
+        features = self.synthesis8(self.synthesis16(values / self.linear.spread, condition), condition)
+        planes = self.filter(self.linear.synthesis(values) + self.head(features) / RESIDUAL_GAIN, condition)
+        return settle(planes, None, coded.symbols[:, :LATENTS], condition.quality_index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,18 +124,26 @@ class InterCodec(nn.Module):
         super().__init__()
         self.motion = MotionCodec()
         self.linear = LinearPath(LATENTS)
-        self.context = Stage(nn.Conv2d(PLANES + WIDTH8 + MOTION_WIDTH, WIDTH8, 1), WIDTH8, 1)
+        self.adapter = Stage(nn.Conv2d(PLANES, WIDTH8, 1), WIDTH8, 2)
+        self.context = Stage(nn.Conv2d(PLANES + WIDTH8 + MOTION_WIDTH, WIDTH8, 1), WIDTH8, 1, hidden=INTER_HIDDEN8)
         self.context16 = Down(WIDTH8, WIDTH8)
         self.analysis8 = Stage(nn.Conv2d(PLANES + WIDTH8, WIDTH8, 1), WIDTH8, 2)
         self.analysis16 = Stage(Down(WIDTH8, WIDTH16), WIDTH16, 2, nn.Conv2d(WIDTH16, LATENTS, 1))
         deep = INTER_SYNTHESIS_WIDTH16
-        self.synthesis16 = Stage(nn.Conv2d(LATENTS, deep, 1), deep, 2, Up(deep, WIDTH8))
-        self.synthesis8 = Stage(nn.Conv2d(2 * WIDTH8, WIDTH8, 1), WIDTH8, 2)
+        self.synthesis16 = Stage(nn.Conv2d(LATENTS - DETAILS, deep, 1), deep, 2, Up(deep, WIDTH8))
+        self.synthesis8 = Stage(nn.Conv2d(2 * WIDTH8, WIDTH8, 1), WIDTH8, 1, hidden=INTER_HIDDEN8)
         self.head = nn.Conv2d(WIDTH8, PLANES, 1)
-        self.entropy = EntropyModel(LATENTS, width=96, hyper_latents=32, context=WIDTH8, has_kin=True, has_steps=True)
+        self.filter = LoopFilter(INTER_FILTER_WIDTH, 1)
+        self.entropy = EntropyModel(
+            LATENTS, width=96, hyper_latents=32, context=WIDTH8, has_kin=True, has_steps=True, details=DETAILS
+        )
         self.gain = QualityScale(LATENTS, 1 / STEP_LOWEST, 1 / STEP_HIGHEST)
         self.inverse_gain = QualityScale(LATENTS, STEP_LOWEST, STEP_HIGHEST)
         _quieten(self.analysis16.leave, self.head)
+
+    def adopt(self, intra: Reference, condition: Condition) -> Reference:
+        """*intra* with features, seen from its picture alone: the intra networks may change without these."""
+        return replace(intra, features=rounded_features(self.adapter(intra.planes * SAMPLE_GAIN, condition)))
 
     def analyse_motion(
         self, planes: Tensor, neighbours: Neighbours, hints: tuple[Tensor, Tensor], condition: Condition
@@ -141,6 +171,7 @@ class InterCodec(nn.Module):
         )
         fetched, features = [], []
         for reference, flow in zip((neighbours.first, neighbours.second), motion.flows, strict=True):
+            assert reference.features is not None, "an intra frame that was not adopted"
             fetched.append(warp_planes(reference.luma, reference.chroma, flow))
             features.append(warp(reference.features, F.avg_pool2d(flow, 2) / 8, "bilinear"))
         (luma, chroma), (other_luma, other_chroma) = fetched
@@ -148,14 +179,15 @@ class InterCodec(nn.Module):
         share = pack420(enlarge(motion.mask, 4), enlarge(motion.mask, 2).expand(-1, 2, -1, -1))
         planes = pack420(luma, chroma) + share * apart
         blended = features[0] + F.avg_pool2d(motion.mask, 2) * (features[1] - features[0])
-        context = self.context(torch.cat([planes, blended, motion.features], 1), condition)
+        context = self.context(torch.cat([planes * SAMPLE_GAIN, blended, motion.features], 1), condition)
         return Prediction(planes=planes, context=context, motion=motion)
 
     def analyse(self, planes: Tensor, prediction: Prediction, condition: Condition) -> Tensor:
-        """Latents `[B, 256, H/16, W/16]` of what *prediction* leaves open."""
-        seen = self.analysis8(torch.cat([planes, prediction.context], 1), condition)
-        detail = self.analysis16(seen, condition)
-        latents: Tensor = (self.linear.analysis(planes - prediction.planes) + detail) * self.gain(condition)
+        """Latents `[B, 320, H/16, W/16]` of what *prediction* leaves open."""
+        missing = planes - prediction.planes
+        seen = self.analysis8(torch.cat([missing * RESIDUAL_GAIN, prediction.context], 1), condition)
+        detail = self.analysis16(seen, condition) * self.linear.spread * DETAIL_SHARE
+        latents: Tensor = (self.linear.analysis(missing) + detail) * self.gain(condition)
         return latents
 
     def code(
@@ -178,11 +210,11 @@ class InterCodec(nn.Module):
             kin=neighbours.kin.symbols,
         )
         values = coded.values * self.inverse_gain(condition)
-        deep = self.synthesis16(values, condition)
+        deep = self.synthesis16((values / self.linear.spread)[:, : LATENTS - DETAILS], condition)
         features = self.synthesis8(torch.cat([deep, prediction.context], 1), condition)
-        planes = prediction.planes + self.linear.synthesis(values) + self.head(features)
+        planes = prediction.planes + self.linear.synthesis(values) + self.head(features) / RESIDUAL_GAIN
         return settle(
-            planes,
+            self.filter(planes, condition),
             features,
             coded.symbols,
             condition.quality_index,
@@ -201,8 +233,8 @@ class Model(nn.Module):
 
 
 def _quieten(*layers: nn.Module) -> None:
-    """Start the networks beside the linear path near zero, so that training improves a transform."""
+    """Start the networks beside the linear path at zero, so that training improves a transform."""
     for layer in layers:
         assert isinstance(layer, nn.Conv2d) and layer.bias is not None
-        layer.weight.data.mul_(0.1)
-        layer.bias.data.zero_()
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)

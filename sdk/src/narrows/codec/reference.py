@@ -20,14 +20,14 @@ class Reference:
     """
     A coded frame. The reconstruction is in −½..½.
 
-    *luma* `[B, 1, H, W]`, *chroma* `[B, 2, H/2, W/2]`, *features* `[B, 96, H/8, W/8]`, *velocity* in luma pixels per
-    frame `[B, 2, H/4, W/4]`, None after an intra frame; *symbols* and *motion_symbols* `[B, C, H/16, W/16]`,
-    *quality_index* `[B, 1, 1, 1]`.
+    *luma* `[B, 1, H, W]`, *chroma* `[B, 2, H/2, W/2]`, *features* `[B, 96, H/8, W/8]`, None until an intra frame is
+    adopted; *velocity* in luma pixels per frame `[B, 2, H/4, W/4]`, None after an intra frame; *symbols* and
+    *motion_symbols* `[B, C, H/16, W/16]`, *quality_index* `[B, 1, 1, 1]`.
     """
 
     luma: Tensor
     chroma: Tensor
-    features: Tensor
+    features: Tensor | None
     velocity: Tensor | None
     symbols: Tensor
     motion_symbols: Tensor
@@ -42,9 +42,13 @@ def _rounded(x: Tensor, unit: int) -> Tensor:
     return round_through(x * unit) / unit
 
 
+def rounded_features(features: Tensor) -> Tensor:
+    return _rounded(features, FEATURE_UNIT)
+
+
 def settle(
     planes: Tensor,
-    features: Tensor,
+    features: Tensor | None,
     symbols: Tensor,
     quality_index: Tensor,
     *,
@@ -59,7 +63,7 @@ def settle(
     return Reference(
         luma=luma,
         chroma=chroma,
-        features=_rounded(features, FEATURE_UNIT),
+        features=None if features is None else rounded_features(features),
         velocity=None if motion is None else _rounded(mean_velocity(motion, offsets), VELOCITY_UNIT),
         symbols=symbols,
         motion_symbols=(
@@ -77,7 +81,7 @@ def detached(reference: Reference) -> Reference:
         reference,
         luma=reference.luma.detach(),
         chroma=reference.chroma.detach(),
-        features=reference.features.detach(),
+        features=None if reference.features is None else reference.features.detach(),
         velocity=None if reference.velocity is None else reference.velocity.detach(),
         symbols=reference.symbols.detach(),
         motion_symbols=reference.motion_symbols.detach(),

@@ -54,10 +54,10 @@ def smooth_round(x: Tensor, sharpness: float) -> Tensor:
     return low + 0.5 + torch.tanh(sharpness * (x - low - 0.5)) / (2 * math.tanh(sharpness / 2))
 
 
-def cost(bits: Tensor | float, reconstruction: Reference, planes: Tensor, condition: Condition) -> Tensor:
-    """Bits per pixel and what the errors against *planes* `[1, 96, H/8, W/8]` are worth."""
+def cost(bits: Tensor | float, reconstructed: Tensor, planes: Tensor, condition: Condition) -> Tensor:
+    """Bits per pixel and what the errors of *reconstructed* against *planes*, `[1, 96, H/8, W/8]`, are worth."""
     pixels = planes.shape[-2] * planes.shape[-1] * 64
-    error = distortion(reconstruction.planes, planes, condition.visual)
+    error = distortion(reconstructed, planes, condition.visual)
     return (bits / pixels + trade_off(condition.quality_index) * error).sum()
 
 
@@ -76,6 +76,6 @@ def refine(latents: Tensor, code: Code, planes: Tensor, condition: Condition, *,
             reconstruction = code(moving, coder)
             assert coder.bits is not None
             adam.zero_grad()
-            cost(coder.bits, reconstruction, planes, condition).backward()  # type: ignore[no-untyped-call]
+            cost(coder.bits, reconstruction.planes, planes, condition).backward()  # type: ignore[no-untyped-call]
             adam.step()
     return moving.detach()
