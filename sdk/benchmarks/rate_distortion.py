@@ -79,7 +79,7 @@ def table(rows: list[Row]) -> str:
     codecs = sorted({r["codec"] for r in rows} - {ANCHOR})
     lines = [f"| codec | metric | {' | '.join(clips)} | mean |", "|---" * (len(clips) + 3) + "|"]
     for codec in codecs:
-        for metric in ("psnr", "ms_ssim"):
+        for metric in [m.value for m in Metric if all(m.value in r for r in rows)]:
             found = []
             for clip in clips:
                 anchor, tested = ([r for r in rows if r["clip"] == clip and r["codec"] == c] for c in (ANCHOR, codec))
