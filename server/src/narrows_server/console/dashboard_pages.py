@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from narrows_metering.terms import Period
 from sqlalchemy.orm import Session
 
+from narrows_server import wording
 from narrows_server.access.roles import Action
 from narrows_server.alerts import repository as alerts
 from narrows_server.console import savings
@@ -110,7 +111,7 @@ def _tasks(session: Session, room: Room, current: list[Statement]) -> list[Task]
         lives = {one.id: read_life(steps.get(one.id, []), now=now) for one in current}
         for one in current:
             if lives[one.id].standing is Standing.DISPUTED:
-                name = f"{one.contract.customer.name}, {one.period}"
+                name = f"{one.contract.customer.name}, {wording.month(one.period)}"
                 tasks.append(Task(path=f"/statements/{one.id}", text=name, why=f"disputed: {lives[one.id].detail}"))
         drafts = [one for one in current if lives[one.id].standing is Standing.DRAFT]
         if drafts and may(Action.STATEMENTS_WRITE):
@@ -118,7 +119,7 @@ def _tasks(session: Session, room: Room, current: list[Statement]) -> list[Task]
     if may(Action.BOOKS_READ):
         for month in sorted({one.period for one in statements.list_outcomes(session) if one.result == "held"}):
             held = [one for one in statements.list_outcomes(session, period=month) if one.result == "held"]
-            text = f"{month}: {_count(held, 'contract')} held"
+            text = f"{wording.month(month)}: {_count(held, 'contract')} held"
             tasks.append(Task(path=f"/months/{month}", text=text, why=str(held[0].reason)))
     if may(Action.INVOICES_READ):
         late = payments.overdue(session, now.date())

@@ -26,8 +26,8 @@
     const colours = [style("--bar-strong"), style("--accent")];
     const axis = { stroke: style("--quiet"), grid: { stroke: style("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
     place.replaceChildren();
-    new uPlot({
-      width: place.clientWidth, height: 260, tzDate: (at) => uPlot.tzDate(new Date(at * 1e3), "Etc/UTC"),
+    const plot = new uPlot({
+      padding: [12, 30, 0, 0], width: place.clientWidth, height: 260, tzDate: (at) => uPlot.tzDate(new Date(at * 1e3), "Etc/UTC"),
       cursor: { drag: { x: false, y: false }, points: { size: 7 } },
       legend: { live: true },
       scales: { y: { range: (_, low, high) => [Math.min(0, low), high * 1.08 || 1] } },
@@ -44,6 +44,7 @@
       ],
       bands: names.length === 2 ? [{ series: [1, 2], fill: style("--band") }] : [],
     }, data, place);
+    plot.setLegend({ idx: data[0].length - 1 });
   };
 
   const all = () => document.querySelectorAll("figure.chart").forEach(draw);
