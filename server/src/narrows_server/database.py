@@ -19,6 +19,8 @@ from sqlalchemy.types import TypeDecorator
 
 _READ_ONLY = "narrows_read_only"
 BUSY_TIMEOUT_SECONDS = 30
+POOL_KEPT = 10
+POOL_MAX = 40  # As many threads as a web server answers requests with: none of them waits for a connection.
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -78,7 +80,7 @@ class Database:
 
 def _engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True)
+        return create_engine(url, pool_pre_ping=True, pool_size=POOL_KEPT, max_overflow=POOL_MAX - POOL_KEPT)
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
