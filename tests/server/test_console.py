@@ -203,6 +203,14 @@ class TestPages:
         assert 'class="amount loss">\u2212' in page
         assert "more than the baseline" in page
 
+    def test_a_cloned_installation_is_shown_as_forked(self, demo: Office) -> None:
+        with demo.database.snapshot() as session:
+            (forked,) = [one.installation.id for one in usage.overviews(session) if one.fork_count]
+        seat = seat_of(demo, "owner@narrows.example")
+
+        assert ">forked<" in seat.get("/installations").text
+        assert "contradict" in seat.get(f"/installations/{forked}").text
+
     def test_the_chart_and_its_table_have_the_same_figures(self, demo: Office) -> None:
         page = seat_of(demo, "owner@narrows.example").get("/").text
         rows = re.findall(r'data-value="(\d+)">.*?</td><td class="number" data-value="(\d+)"', page)

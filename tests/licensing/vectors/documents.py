@@ -29,6 +29,7 @@ INSTALLATION = a_key("installation")
 RELAY = a_key("relay")
 REPORT = b'{"first_seq":1,"last_seq":2}'
 STATEMENT = b'{"share":{"due":1}}'
+BENCH = b'{"clips":1}'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +156,13 @@ def documents() -> list[SignedDocument]:
             text=sign_detached(STATEMENT, typ=Typ.STATEMENT, key=VENDOR.key(Role.RECEIPT)),
             kid=kid[Role.RECEIPT],
             read=lambda text: verify_detached(text, STATEMENT, typ=Typ.STATEMENT, keys=keys[Role.RECEIPT]),
+        ),
+        SignedDocument(
+            name="bench",
+            typ=Typ.BENCH,
+            text=sign_detached(BENCH, typ=Typ.BENCH, key=VENDOR.key(Role.RECEIPT)),
+            kid=kid[Role.RECEIPT],
+            read=lambda text: verify_detached(text, BENCH, typ=Typ.BENCH, keys=keys[Role.RECEIPT]),
         ),
         SignedDocument(
             name="bundle",

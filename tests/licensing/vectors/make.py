@@ -18,9 +18,9 @@ from narrows_licensing.signature import Typ, encode_base64url, public_key_to_tex
 from narrows_licensing.testing import a_key, a_license
 from narrows_licensing.trust import Role, sign_bundle
 
-from .documents import INSTALLATION, RELAY, REPORT, STATEMENT, VENDOR, documents
+from .documents import BENCH, INSTALLATION, RELAY, REPORT, STATEMENT, VENDOR, documents
 
-BODIES = {Typ.REPORT: REPORT, Typ.STATEMENT: STATEMENT}
+BODIES = {Typ.REPORT: REPORT, Typ.STATEMENT: STATEMENT, Typ.BENCH: BENCH}
 PATH = Path(__file__).with_name("vectors.json")
 
 
