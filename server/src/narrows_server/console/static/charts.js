@@ -18,7 +18,7 @@
 
   const draw = (figure) => {
     const place = figure.querySelector(".plot");
-    const { names, data } = read(figure.querySelector("table"), Number(figure.dataset.scale || 1));
+    const { names, data } = read(figure.querySelector("details table"), Number(figure.dataset.scale || 1));
     const unit = figure.dataset.unit || "";
     const number = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
     const show = (value) => (value == null ? "–" : `${number.format(value).replace("-", "−")} ${unit}`);
@@ -44,7 +44,8 @@
       ],
       bands: names.length === 2 ? [{ series: [1, 2], fill: style("--band") }] : [],
     }, data, place);
-    plot.setLegend({ idx: data[0].length - 1 });
+    // The latest month is told until somebody points at another.
+    plot.setCursor({ left: plot.valToPos(data[0].at(-1), "x"), top: 20 });
   };
 
   const all = () => document.querySelectorAll("figure.chart").forEach(draw);
