@@ -106,6 +106,7 @@ def _walk(
             answer = page.goto(stop.path)
             assert answer is not None
             if answer.status == 403:
+                said.clear()
                 continue  # Not for this role; that it is refused by the table is shown elsewhere.
             assert answer.status == 200, (place, answer.status)
             found.pages += 1

@@ -28,7 +28,7 @@
     place.replaceChildren();
     const plot = new uPlot({
       padding: [12, 30, 0, 0], width: place.clientWidth, height: 260, tzDate: (at) => uPlot.tzDate(new Date(at * 1e3), "Etc/UTC"),
-      cursor: { drag: { x: false, y: false }, points: { size: 7 } },
+      cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
       legend: { live: true },
       scales: { y: { range: (_, low, high) => [Math.min(0, low), high * 1.08 || 1] } },
       axes: [
