@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -185,9 +186,13 @@ class TestPromises:
 
     def test_a_running_server_merges_by_itself(self, office: Office, browser: Browser, site: Site) -> None:
         report_some(office, browser, site, 2)
-        merger = service.Merger(office.database)
-        merger.start()
-        merger.stop()
+
+        async def run_for_a_moment() -> None:
+            app = create_app(office)
+            async with app.router.lifespan_context(app):
+                pass
+
+        asyncio.run(run_for_a_moment())
 
         assert head(office, browser).tree_size == 2
 

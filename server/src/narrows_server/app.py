@@ -52,7 +52,7 @@ from narrows_server.people.sso import SingleSignOn
 from narrows_server.proposals import endpoints as proposals
 from narrows_server.statements import endpoints as statements
 from narrows_server.transparency import endpoints as transparency
-from narrows_server.transparency.service import Merger
+from narrows_server.transparency.service import MERGE_INTERVAL_SECONDS, merge
 from narrows_server.usage import endpoints as usage
 from narrows_server.webhooks import endpoints as webhooks
 from narrows_server.webhooks.deliveries import Courier, deliver_due
@@ -143,11 +143,13 @@ async def _working(app: FastAPI) -> AsyncIterator[None]:
     office: Office = app.state.office
     database, courier = office.database, _courier(office)
     jobs = (
-        Merger(database),
+        Repeating(lambda: merge(database), seconds=MERGE_INTERVAL_SECONDS, name="merger"),
         Repeating(lambda: audit.link_all(database), seconds=AUDIT_LINK_SECONDS, name="audit"),
         Repeating(lambda: deliver_due(courier), seconds=DELIVER_SECONDS, name="webhooks"),
         Repeating(lambda: _look_around(office), seconds=ALERT_SECONDS, name="alerts"),
     )
+    # Before the first request is answered: a head must hold what was promised before a long standstill.
+    await run_in_threadpool(merge, database)
     for job in jobs:
         await run_in_threadpool(job.start)
     try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Generic, TypeVar
@@ -66,6 +66,17 @@ class Paged(Generic[Row]):
 
     rows: list[Row]
     next_cursor: str | None
+
+
+def every_row(read: Callable[[Paging], Paged[Row]]) -> Iterator[Row]:
+    """All rows of a list that *read* gives in pages."""
+    cursor: str | None = None
+    while True:
+        page = read(Paging(cursor=cursor, limit=PAGE_ROWS_MAX))
+        yield from page.rows
+        cursor = page.next_cursor
+        if cursor is None:
+            return
 
 
 def read_page(

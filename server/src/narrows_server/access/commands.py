@@ -14,7 +14,7 @@ from narrows_server.access.roles import PERMISSIONS, Action, Role
 from narrows_server.access.schemas import ApiKeyMadeOut, ApiKeyOut
 from narrows_server.customers.service import require_customer
 from narrows_server.errors import Invalid
-from narrows_server.paging import PAGE_ROWS_MAX, Paging
+from narrows_server.paging import every_row
 from narrows_server.terminal import AsJson, Home, group, office_of, quoted, say, show_json, show_table
 
 api_key_commands = group("The keys with which programs use the API.")
@@ -59,15 +59,8 @@ def make(
 @api_key_commands.command("list")
 def list_keys(home: Home = None, as_json: AsJson = False) -> None:
     """Show every API key, newest first; never the keys themselves."""
-    rows: list[ApiKeyOut] = []
     with office_of(home) as office, office.database.snapshot() as session:
-        cursor: str | None = None
-        while True:
-            page = api_keys.list_keys(session, Paging(cursor=cursor, limit=PAGE_ROWS_MAX))
-            rows += [ApiKeyOut.of(key) for key in page.rows]
-            cursor = page.next_cursor
-            if cursor is None:
-                break
+        rows = [ApiKeyOut.of(key) for key in every_row(lambda at: api_keys.list_keys(session, at))]
     if as_json:
         show_json([row.model_dump(mode="json") for row in rows])
         return

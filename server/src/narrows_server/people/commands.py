@@ -9,7 +9,7 @@ import typer
 from narrows_server import wording
 from narrows_server.access.roles import Role
 from narrows_server.office import Office
-from narrows_server.paging import PAGE_ROWS_MAX, Paging
+from narrows_server.paging import every_row
 from narrows_server.people import service
 from narrows_server.people.endpoints import PersonOut
 from narrows_server.people.models import Person
@@ -57,14 +57,7 @@ def reset(who: WhoOf, home: Home = None, as_json: AsJson = False) -> None:
 def list_people(home: Home = None, as_json: AsJson = False) -> None:
     """Show everybody who may sign in, newest first."""
     with office_of(home) as office, office.database.snapshot() as session:
-        rows: list[PersonOut] = []
-        cursor: str | None = None
-        while True:
-            page = service.list_people(session, Paging(cursor=cursor, limit=PAGE_ROWS_MAX))
-            rows += [PersonOut.of(person) for person in page.rows]
-            cursor = page.next_cursor
-            if cursor is None:
-                break
+        rows = [PersonOut.of(person) for person in every_row(lambda at: service.list_people(session, at))]
     if as_json:
         show_json([row.model_dump(mode="json") for row in rows])
         return

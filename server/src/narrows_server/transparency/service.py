@@ -8,8 +8,6 @@ is a promise to be in the tree within `MERGE_DELAY_MAX` (RFC 6962 calls it the m
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,8 +33,6 @@ from narrows_server.errors import Invalid, NotFound, NotMergedYet
 from narrows_server.keyring import Keyring
 from narrows_server.signing import sign_token
 from narrows_server.transparency import repository
-
-logger = logging.getLogger(__name__)
 
 MERGE_LEAVES_MAX = 5_000  # In one transaction.
 MERGE_INTERVAL_SECONDS = 1.0
@@ -113,32 +109,6 @@ def prove_consistency(session: Session, *, first: int, second: int) -> Sequence[
     if not 0 <= first <= _check_size(session, second):
         raise Invalid(f"a tree of {second} leaves does not begin with one of {first}")
     return _hashes(session, consistency_path(first, second))
-
-
-class Merger:
-    """A thread that merges every `MERGE_INTERVAL_SECONDS`, for as long as a server runs."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="narrows-merger", daemon=True)
-
-    def start(self) -> None:
-        # Before the first request is answered: a head must hold what was promised before a long standstill.
-        merge(self._database)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._is_over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._is_over.wait(MERGE_INTERVAL_SECONDS):
-            try:
-                merge(self._database)
-            except Exception:
-                # The database may be away for a moment; the queue keeps, and the promise is an hour long.
-                logger.exception("the transparency log could not be merged; it is tried again")
 
 
 def _merge_some(session: Session) -> int:
