@@ -35,6 +35,14 @@ class Tune(StrEnum):
     FIDELITY = "fidelity"
 
 
+class Engine(StrEnum):
+    """What runs the networks: `onnx` where ONNX Runtime is installed (`narrows[fast]`), else `torch`; same symbols."""
+
+    AUTO = "auto"
+    TORCH = "torch"
+    ONNX = "onnx"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodeOptions:
     """

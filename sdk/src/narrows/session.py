@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,13 +26,22 @@ from narrows_metering.record import Kind
 from narrows.codec.bitstream import Configuration, StreamHeader, is_key_packet
 from narrows.codec.budget import PlannedGroup
 from narrows.codec.coder import CodedFrame, FrameDecoder, FrameEncoder
-from narrows.codec.weights import LoadedModel, shipped_model
+from narrows.codec.weights import LoadedModel, ready_model
 from narrows.errors import BitstreamError, CorruptBitstream, VideoError
 from narrows.license.gate import Permission, require_permission
 from narrows.media.frames import Frame, to_frame, to_picture
 from narrows.media.picture import Picture
 from narrows.media.quality import psnr
-from narrows.options import CRF_DEFAULT, KEYINT_DEFAULT, EncodeOptions, Preset, Tune, check_content_class, check_size
+from narrows.options import (
+    CRF_DEFAULT,
+    KEYINT_DEFAULT,
+    EncodeOptions,
+    Engine,
+    Preset,
+    Tune,
+    check_content_class,
+    check_size,
+)
 from narrows.reporting.background import report_in_background
 from narrows.settings import Settings
 from narrows.usage.machine import Meter, open_meter
@@ -119,6 +129,7 @@ class Encoder:
         maxrate: int | None = None,
         bufsize: int | None = None,
         content_class: str = "",
+        engine: Engine | str = Engine.AUTO,
         license: Path | None = None,
         settings: Settings | None = None,
     ) -> None:
@@ -150,7 +161,7 @@ class Encoder:
             )
             stack.callback(self.permission.release)
             self._meter.require_room()
-            self._model: LoadedModel = shipped_model()
+            self._model: LoadedModel = ready_model(Engine(engine))
             self._resources = stack.pop_all()
         self._wake_reporter = report_in_background(self._settings, self.permission.license)
         self._coder = FrameEncoder(
@@ -277,19 +288,29 @@ class Encoder:
         return summary
 
 
+def _done(picture: Picture) -> Future[Picture]:
+    future: Future[Picture] = Future()
+    future.set_result(picture)
+    return future
+
+
 class Decoder:
     """
     Decodes packets in coding order, from any key frame on, to frames in display order.
 
     Needs no license, no network and no state folder. With *conceal*, a frame that can't be decoded is shown as the one
-    before it until the next key frame. One thread at a time; RuntimeError for the others.
+    before it until the next key frame. *engine* runs the networks. With several *threads*, `begin` decodes frames side
+    by side. One caller at a time; RuntimeError for the others.
 
     >>> decoder = narrows.Decoder()
     >>> frames = [frame for packet in packets for frame in decoder.decode(packet)]
     """
 
-    def __init__(self, *, conceal: bool = False) -> None:
-        self._coder = FrameDecoder()
+    def __init__(self, *, conceal: bool = False, threads: int = 1, engine: Engine | str = Engine.AUTO) -> None:
+        if conceal and threads > 1:
+            raise ValueError("what is concealed depends on the frame before: conceal needs a single thread")
+        self._engine = Engine(engine)
+        self._coder = FrameDecoder(threads=threads, engine=self._engine)
         self._conceals = conceal
         self._is_broken = False
         self._waiting = 0
@@ -304,17 +325,34 @@ class Decoder:
 
     def decode_pictures(self, packet: Packet | bytes) -> list[Picture]:
         """Decode one packet to the planes of the frames that can be shown now, in order."""
+        return [picture.result() for picture in self.begin(packet)]
+
+    def begin(self, packet: Packet | bytes) -> list[Future[Picture]]:
+        """
+        `decode_pictures` without waiting for them: their `result` waits, or raises BitstreamError.
+
+        Begin `ahead` more packets before you ask for the oldest picture, so that no thread stands idle.
+        """
         data = packet.data if isinstance(packet, Packet) else packet
         with self._turn.taken():
             if not self._conceals:
-                return self._coder.decode(data)
-            return self._decode_or_conceal(data)
+                return self._coder.begin(data)
+            return [_done(picture) for picture in self._decode_or_conceal(data)]
+
+    @property
+    def ahead(self) -> int:
+        """Pictures that may be under way; 0 with one thread."""
+        return self._coder.ahead
+
+    def close(self) -> None:
+        """Decode nothing more of what was begun; only of use with several threads."""
+        self._coder.close()
 
     def _decode_or_conceal(self, data: bytes) -> list[Picture]:
         repeated: list[Picture] = []
         if is_key_packet(data):
             repeated = self._repeat()
-            self._coder, self._is_broken = FrameDecoder(), False
+            self._coder, self._is_broken = FrameDecoder(engine=self._engine), False
         self._waiting += 1
         if self._is_broken:
             return repeated

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from narrows.codec.condition import Condition
-from narrows.codec.layers import PLANES, pack420, unpack420
+from narrows.codec.layers import PLANES, pack420
 from narrows.codec.loop_filter import LoopFilter
 
 CONDITION = Condition.of_frame(60, visual=False)
@@ -13,7 +13,7 @@ CONDITION = Condition.of_frame(60, visual=False)
 def test_a_fresh_filter_changes_nothing() -> None:
     planes = torch.rand(1, PLANES, 4, 6) - 0.5
 
-    assert torch.equal(LoopFilter(16, 2)(planes, CONDITION), planes)
+    assert torch.equal(pack420(*LoopFilter(16, 2)(planes, CONDITION)), planes)
 
 
 def test_a_correction_lands_on_the_samples_that_it_was_made_from() -> None:
@@ -26,7 +26,7 @@ def test_a_correction_lands_on_the_samples_that_it_was_made_from() -> None:
             layer.weight.copy_(torch.eye(24)[:, :, None, None])
             layer.bias.zero_()
         luma, chroma = torch.rand(1, 1, 32, 48), torch.rand(1, 2, 16, 24)
-        grown = unpack420(net(pack420(luma, chroma), CONDITION))
+        grown = net(pack420(luma, chroma), CONDITION)
 
     assert torch.allclose(grown[0], luma * 1.25, atol=1e-5)
     assert torch.allclose(grown[1], chroma * 1.25, atol=1e-5)

@@ -17,7 +17,7 @@ from narrows.cli import license as license_commands
 from narrows.cli import savings as savings_commands
 from narrows.cli import usage as usage_commands
 from narrows.cli.terminal import Json, LicensePath, err, notice, out, progress_bar, reports_errors, show
-from narrows.options import CRF_DEFAULT, CRF_MAX, KEYINT_DEFAULT, Preset, Tune, parse_bits
+from narrows.options import CRF_DEFAULT, CRF_MAX, KEYINT_DEFAULT, Engine, Preset, Tune, parse_bits
 from narrows.packaging.playlist import Variant
 from narrows.version import VERSION
 
@@ -32,6 +32,9 @@ app.command("compare")(compare_command.compare)
 app.add_typer(license_commands.app, name="license")
 app.add_typer(usage_commands.app, name="usage")
 app.add_typer(savings_commands.app, name="savings")
+
+
+EngineOption = Annotated[Engine, typer.Option(help="What runs the networks; auto: onnx if it is installed.")]
 
 
 def _version(wanted: bool) -> None:
@@ -65,6 +68,7 @@ def encode(
     content_class: Annotated[
         str, typer.Option("--content-class", help="Your word for content of this kind: savings are sampled by it.")
     ] = "",
+    engine: EngineOption = Engine.AUTO,
     license: LicensePath = None,
     as_json: Json = False,
 ) -> None:
@@ -92,6 +96,7 @@ def encode(
             bufsize=None if bufsize is None else parse_bits(bufsize),
             fragmented=fragmented,
             content_class=content_class,
+            engine=engine,
             license=license,
             on_progress=update,
         )
@@ -111,6 +116,8 @@ def decode(
     conceal: Annotated[
         bool, typer.Option("--conceal", help="Go on in a damaged or cut-off file; lost frames repeat the last.")
     ] = False,
+    threads: Annotated[int | None, typer.Option(min=1, max=64, help="Frames decoded side by side.")] = None,
+    engine: EngineOption = Engine.AUTO,
     as_json: Json = False,
 ) -> None:
     """
@@ -121,7 +128,16 @@ def decode(
     from narrows import files
 
     with progress_bar("decoding", is_quiet=as_json) as update:
-        result = files.decode(source, target, start=start, duration=duration, conceal=conceal, on_progress=update)
+        result = files.decode(
+            source,
+            target,
+            start=start,
+            duration=duration,
+            conceal=conceal,
+            threads=threads,
+            engine=engine,
+            on_progress=update,
+        )
     notice(result.notices, as_json=as_json)
     show(result, as_json=as_json, title="decoded")
 

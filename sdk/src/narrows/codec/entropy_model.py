@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import torch
@@ -135,6 +136,18 @@ class ScaleNetwork(nn.Module):
         return scale_index(self.second_out(torch.cat([x, planes], 1)), SCALE_COUNT)
 
 
+@lru_cache(maxsize=6)
+@torch.inference_mode(False)  # They also take part in training and refinement.
+def pass_masks(latents: int, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """`[1, C, H, W]` each: ones where the first pass codes, and where the second does; the same tensors every time."""
+    board = (torch.arange(height)[:, None] + torch.arange(width)[None]) % 2
+    run = min(latents // 2, MASK_RUN)
+    first = torch.empty(1, latents, height, width)
+    for channel in range(0, latents, run):
+        first[:, channel : channel + run] = 1 - board if channel // run % 2 else board
+    return first, 1 - first
+
+
 @dataclass(frozen=True, slots=True)
 class CodedLatents:
     """Latents after coding: their decoded values and the integer symbols, both `[B, C, H, W]`."""
@@ -176,7 +189,7 @@ class EntropyModel(nn.Module):
         self.log_step = _still(FullConv(width, guessed // STEP_GROUP, 1)) if has_steps else None
         self.scales = ScaleNetwork(latents, hyper_latents, has_kin=has_kin)
 
-    def steps(self, fused: Tensor) -> Tensor | float:
+    def steps(self, fused: Tensor) -> Tensor:
         """
         Quantisation steps `[B, C, H, W]` against the frame's own, from what is known before the first latent.
 
@@ -184,21 +197,12 @@ class EntropyModel(nn.Module):
         fine where they would be seen.
         """
         if self.log_step is None:
-            return 1.0
+            return fused.new_ones(1, 1, 1, 1)
         bounded = STEP_LOG_MAX * torch.tanh(self.log_step(fused) / STEP_LOG_MAX)
         return self._with_details(torch.exp(bounded).repeat_interleave(STEP_GROUP, 1), 1.0)
 
     def _with_details(self, guessed: Tensor, value: float) -> Tensor:
         return F.pad(guessed, (0, 0, 0, 0, 0, self.details), value=value) if self.details else guessed
-
-    def first_mask(self, height: int, width: int) -> Tensor:
-        """`[1, C, H, W]`: ones where the first pass codes."""
-        board = (torch.arange(height)[:, None] + torch.arange(width)[None]) % 2
-        run = min(self.latents // 2, MASK_RUN)
-        mask = torch.empty(1, self.latents, height, width)
-        for first in range(0, self.latents, run):
-            mask[:, first : first + run] = 1 - board if first // run % 2 else board
-        return mask
 
     def code(
         self,
@@ -221,25 +225,45 @@ class EntropyModel(nn.Module):
         wanted = None if latents is None else self.hyper_analysis(pad_to_multiple(latents, HYPER_MULTIPLE))
         hyper = coder.code(wanted, self.scales.of_hyper_latents(condition.planes(*hyper_size)), None)
 
+        mask, rest = pass_masks(self.latents, height, width)
+        fused, features, mean, step, scales = self.expect_first(hyper, context, kin, condition, size)
+        symbols = coder.code(None if latents is None else (latents - mean) / step, scales, mask)
+
+        mean, scales = self.expect_second(fused, features, mean, step, symbols, mask, condition)
+        more = coder.code(None if latents is None else (latents - mean) / step, scales, rest)
+        symbols = symbols + more
+        return CodedLatents(values=torch.addcmul(mean, symbols, step), symbols=symbols)
+
+    def expect_first(
+        self, hyper: Tensor, context: Tensor | None, kin: Tensor | None, condition: Condition, size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """What both passes share, twice: for means and for scales; then means, steps and scale indices."""
+        height, width = size
         parts = [self.hyper_synthesis(hyper)[..., :height, :width]]
         if context is not None:
             parts.append(context)
         fused = self.fuse(torch.cat(parts, 1), condition)
         planes = condition.planes(height, width)
         features = self.scales.features(hyper, planes, kin)
-        mask = self.first_mask(height, width)
+        mean = self._with_details(self.first_mean(fused), 0.0)
+        return fused, features, mean, self.steps(fused), self.scales.first_pass(features, planes)
 
-        mean, step = self._with_details(self.first_mean(fused), 0.0), self.steps(fused)
-        scales = self.scales.first_pass(features, planes)
-        symbols = coder.code(None if latents is None else (latents - mean) / step, scales, mask)
-        values = (symbols * step + mean) * mask
-
-        seen = values[:, : self.latents - self.details]
-        second = mean + self._with_details(self.second_mean(torch.cat([fused, seen], 1)), 0.0)
+    def expect_second(
+        self,
+        fused: Tensor,
+        features: Tensor,
+        mean: Tensor,
+        step: Tensor,
+        symbols: Tensor,
+        mask: Tensor,
+        condition: Condition,
+    ) -> tuple[Tensor, Tensor]:
+        """Means of all latents, those of the first pass as they were, and the second pass' scale indices."""
+        seen = torch.addcmul(mean, symbols, step) * mask
+        correction = self.second_mean(torch.cat([fused, seen[:, : self.latents - self.details]], 1))
+        planes = condition.planes(symbols.shape[-2], symbols.shape[-1])
         scales = self.scales.second_pass(features, planes, symbols)
-        rest = 1 - mask
-        more = coder.code(None if latents is None else (latents - second) / step, scales, rest)
-        return CodedLatents(values=values + (more * step + second) * rest, symbols=symbols + more)
+        return torch.addcmul(mean, self._with_details(correction, 0.0), 1 - mask), scales
 
 
 def _still(layer: nn.Conv2d) -> nn.Conv2d:

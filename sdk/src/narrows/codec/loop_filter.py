@@ -7,15 +7,15 @@ instead of the 96 of a packed position, and sees four times as many examples of 
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from narrows.codec.condition import Condition
-from narrows.codec.layers import Stage, pack420, unpack420
+from narrows.codec.layers import Stage
 
 _SAMPLES = 24
 """16 luma, 4 Cb and 4 Cr samples of each 4×4 block."""
+_LUMA = 16
 _INPUT_GAIN = 4.0
 _OUTPUT_GAIN = 16.0
 
@@ -30,10 +30,30 @@ class LoopFilter(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
-    def forward(self, planes: Tensor, condition: Condition) -> Tensor:
-        """Packed planes `[B, 96, H/8, W/8]` in, the same out."""
-        luma, chroma = unpack420(planes)
-        samples = torch.cat([F.pixel_unshuffle(luma, 4), F.pixel_unshuffle(chroma, 2)], 1)
-        correction = self.head(self.stage(samples * _INPUT_GAIN, condition)) / _OUTPUT_GAIN
-        parts = F.pixel_shuffle(correction[:, :16], 4), F.pixel_shuffle(correction[:, 16:], 2)
-        return planes + pack420(*parts)
+    def forward(self, planes: Tensor, condition: Condition) -> tuple[Tensor, Tensor]:
+        """Packed planes `[B, 96, H/8, W/8]` in; luma `[B, 1, H, W]` and chroma `[B, 2, H/2, W/2]` out."""
+        samples = quarters(planes)
+        corrected = samples + self.head(self.stage(samples * _INPUT_GAIN, condition)) / _OUTPUT_GAIN
+        return F.pixel_shuffle(corrected[:, :_LUMA], 4), F.pixel_shuffle(corrected[:, _LUMA:], 2)
+
+
+def quarters(planes: Tensor) -> Tensor:
+    """Packed planes `[B, 96, H/8, W/8]` packed by blocks of 4×4 instead: `[B, 24, H/4, W/4]`."""
+    return F.pixel_shuffle(planes[:, _ORDER], 2)
+
+
+def _order() -> list[int]:
+    """For each sample of a 4×4 block, the planes that hold it in the four quarters of an 8×8 block."""
+    quarter = [(row, column) for row in range(2) for column in range(2)]
+    luma = [8 * (4 * row + y) + 4 * column + x for y in range(4) for x in range(4) for row, column in quarter]
+    chroma = [
+        64 + 16 * plane + 4 * (2 * row + y) + 2 * column + x
+        for plane in range(2)
+        for y in range(2)
+        for x in range(2)
+        for row, column in quarter
+    ]
+    return luma + chroma
+
+
+_ORDER = _order()

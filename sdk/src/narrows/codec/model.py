@@ -17,8 +17,8 @@ from narrows.codec.condition import Condition
 from narrows.codec.entropy_model import EntropyModel, SymbolCoder
 from narrows.codec.layers import BLOCK_SAMPLES, PLANES, Down, LinearPath, QualityScale, Stage, Up, pack420
 from narrows.codec.loop_filter import LoopFilter
-from narrows.codec.motion import MOTION_WIDTH, Motion, MotionCodec, enlarge, forecast, warp, warp_planes
-from narrows.codec.reference import Reference, rounded_features, settle
+from narrows.codec.motion import MOTION_WIDTH, Motion, MotionCodec, enlarge, forecast, warp_all
+from narrows.codec.reference import Reference, rounded_features, settle, settled
 
 INTRA_LATENTS = BLOCK_SAMPLES
 """As many as samples: with fewer, chroma has a ceiling at any rate (34 dB on a colourful clip with two thirds)."""
@@ -78,10 +78,16 @@ class IntraCodec(nn.Module):
         Before anything predicts from it, `InterCodec.adopt` has to see it.
         """
         coded = self.entropy.code(latents, coder, condition=condition, size=size)
-        values = coded.values * self.inverse_gain(condition)
+        luma, chroma = self.synthesise(coded.values, condition)
+        return settle(luma, chroma, None, coded.symbols[:, :LATENTS], condition.quality_index)
+
+    def synthesise(self, values: Tensor, condition: Condition) -> tuple[Tensor, Tensor]:
+        """Luma and chroma of the decoded latents."""
+        values = values * self.inverse_gain(condition)
         features = self.synthesis8(self.synthesis16(values / self.linear.spread, condition), condition)
-        planes = self.filter(self.linear.synthesis(values) + self.head(features) / RESIDUAL_GAIN, condition)
-        return settle(planes, None, coded.symbols[:, :LATENTS], condition.quality_index)
+        planes = self.linear.synthesis(values) + self.head(features) / RESIDUAL_GAIN
+        luma, chroma = self.filter(planes, condition)
+        return settled(luma), settled(chroma)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +116,15 @@ class Neighbours:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What an inter frame starts from: the blended references and the context `[B, 96, H/8, W/8]` each."""
+    """
+    What an inter frame starts from: the blended references and the context, `[B, 96, H/8, W/8]` each.
+
+    *context16* is what the entropy model sees of the context, `[B, 96, H/16, W/16]`.
+    """
 
     planes: Tensor
     context: Tensor
+    context16: Tensor
     motion: Motion
 
 
@@ -143,7 +154,11 @@ class InterCodec(nn.Module):
 
     def adopt(self, intra: Reference, condition: Condition) -> Reference:
         """*intra* with features, seen from its picture alone: the intra networks may change without these."""
-        return replace(intra, features=rounded_features(self.adapter(intra.planes * SAMPLE_GAIN, condition)))
+        return replace(intra, features=self.adapted(intra.luma, intra.chroma, condition))
+
+    def adapted(self, luma: Tensor, chroma: Tensor, condition: Condition) -> Tensor:
+        """Features of a picture alone."""
+        return rounded_features(self.adapter(pack420(luma, chroma) * SAMPLE_GAIN, condition))
 
     def analyse_motion(
         self, planes: Tensor, neighbours: Neighbours, hints: tuple[Tensor, Tensor], condition: Condition
@@ -169,18 +184,41 @@ class InterCodec(nn.Module):
             forecasts=neighbours.forecasts,
             kin=neighbours.kin.motion_symbols,
         )
-        fetched, features = [], []
-        for reference, flow in zip((neighbours.first, neighbours.second), motion.flows, strict=True):
-            assert reference.features is not None, "an intra frame that was not adopted"
-            fetched.append(warp_planes(reference.luma, reference.chroma, flow))
-            features.append(warp(reference.features, F.avg_pool2d(flow, 2) / 8, "bilinear"))
-        (luma, chroma), (other_luma, other_chroma) = fetched
-        apart = pack420(other_luma - luma, other_chroma - chroma)
-        share = pack420(enlarge(motion.mask, 4), enlarge(motion.mask, 2).expand(-1, 2, -1, -1))
-        planes = pack420(luma, chroma) + share * apart
-        blended = features[0] + F.avg_pool2d(motion.mask, 2) * (features[1] - features[0])
-        context = self.context(torch.cat([planes * SAMPLE_GAIN, blended, motion.features], 1), condition)
-        return Prediction(planes=planes, context=context, motion=motion)
+        planes, context, context16 = self.blend(
+            *self._fetched(neighbours.first, motion.flows[0]),
+            *self._fetched(neighbours.second, motion.flows[1]),
+            motion.mask,
+            motion.features,
+            condition,
+        )
+        return Prediction(planes=planes, context=context, context16=context16, motion=motion)
+
+    @staticmethod
+    def _fetched(reference: Reference, flow: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Luma, chroma and features of *reference*, warped."""
+        assert reference.features is not None, "an intra frame that was not adopted"
+        return warp_all(reference.luma, reference.chroma, reference.features, flow)
+
+    def blend(
+        self,
+        luma: Tensor,
+        chroma: Tensor,
+        features: Tensor,
+        other_luma: Tensor,
+        other_chroma: Tensor,
+        other_features: Tensor,
+        mask: Tensor,
+        motion_features: Tensor,
+        condition: Condition,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Predicted planes, context and what the entropy model sees of it, from both warped references."""
+        planes = pack420(
+            torch.addcmul(luma, enlarge(mask, 4), other_luma - luma),
+            torch.addcmul(chroma, enlarge(mask, 2), other_chroma - chroma),
+        )
+        blended = features + F.avg_pool2d(mask, 2) * (other_features - features)
+        context = self.context(torch.cat([planes * SAMPLE_GAIN, blended, motion_features], 1), condition)
+        return planes, context, self.context16(context)
 
     def analyse(self, planes: Tensor, prediction: Prediction, condition: Condition) -> Tensor:
         """Latents `[B, 320, H/16, W/16]` of what *prediction* leaves open."""
@@ -206,21 +244,30 @@ class InterCodec(nn.Module):
             coder,
             condition=condition,
             size=size,
-            context=self.context16(prediction.context),
+            context=prediction.context16,
             kin=neighbours.kin.symbols,
         )
-        values = coded.values * self.inverse_gain(condition)
-        deep = self.synthesis16((values / self.linear.spread)[:, : LATENTS - DETAILS], condition)
-        features = self.synthesis8(torch.cat([deep, prediction.context], 1), condition)
-        planes = prediction.planes + self.linear.synthesis(values) + self.head(features) / RESIDUAL_GAIN
+        luma, chroma, features = self.synthesise(coded.values, prediction.planes, prediction.context, condition)
         return settle(
-            self.filter(planes, condition),
+            luma,
+            chroma,
             features,
             coded.symbols,
             condition.quality_index,
             motion=prediction.motion,
             offsets=neighbours.offsets,
         )
+
+    def synthesise(
+        self, values: Tensor, planes: Tensor, context: Tensor, condition: Condition
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Luma, chroma and features from the decoded latents, on top of the predicted *planes*."""
+        values = values * self.inverse_gain(condition)
+        deep = self.synthesis16((values / self.linear.spread)[:, : LATENTS - DETAILS], condition)
+        features = self.synthesis8(torch.cat([deep, context], 1), condition)
+        planes = planes + self.linear.synthesis(values) + self.head(features) / RESIDUAL_GAIN
+        luma, chroma = self.filter(planes, condition)
+        return settled(luma), settled(chroma), rounded_features(features)
 
 
 class Model(nn.Module):

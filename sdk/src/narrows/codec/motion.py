@@ -37,10 +37,22 @@ _HEAD_CHANNELS = 4 * (2 + 2 + 1)
 
 def warp(picture: Tensor, flow: Tensor, mode: str) -> Tensor:
     """Fetch *picture* `[B, C, H, W]` at each position plus *flow* `[B, 2, H, W]` (x, y in its pixels); edges repeat."""
+    return _fetched(picture, _in_grid_units(flow, picture), mode)
+
+
+def _in_grid_units(flow: Tensor, picture: Tensor, scale: float = 1.0) -> Tensor:
+    """*flow*, in *scale* pixels of *picture*, as `grid_sample` counts them: from −1 to 1 over the picture."""
     height, width = picture.shape[-2:]
-    x = (torch.arange(width, dtype=flow.dtype)[None, None, :] + flow[:, 0]) * (2 / max(1, width - 1)) - 1
-    y = (torch.arange(height, dtype=flow.dtype)[None, :, None] + flow[:, 1]) * (2 / max(1, height - 1)) - 1
-    return F.grid_sample(picture, torch.stack([x, y], -1), mode=mode, padding_mode="border", align_corners=True)
+    return torch.cat([flow[:, :1] * (2 * scale / max(1, width - 1)), flow[:, 1:] * (2 * scale / max(1, height - 1))], 1)
+
+
+def _fetched(picture: Tensor, flow: Tensor, mode: str) -> Tensor:
+    """`warp` by a *flow* in the units of `grid_sample`. The grid stays planar: interleaving is slow."""
+    height, width = picture.shape[-2:]
+    x = torch.arange(width, dtype=flow.dtype, device=flow.device) * (2 / max(1, width - 1)) - 1
+    y = torch.arange(height, dtype=flow.dtype, device=flow.device)[:, None] * (2 / max(1, height - 1)) - 1
+    grid = torch.cat([flow[:, :1] + x, flow[:, 1:] + y], 1).permute(0, 2, 3, 1)
+    return F.grid_sample(picture, grid, mode=mode, padding_mode="border", align_corners=True)
 
 
 def enlarge(field: Tensor, factor: int) -> Tensor:
@@ -50,7 +62,15 @@ def enlarge(field: Tensor, factor: int) -> Tensor:
 
 def warp_planes(luma: Tensor, chroma: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
     """Warp both planes (bicubic) by the quarter-resolution *flow*."""
-    return warp(luma, enlarge(flow, 4), "bicubic"), warp(chroma, enlarge(flow, 2) * 0.5, "bicubic")
+    return (
+        _fetched(luma, enlarge(_in_grid_units(flow, luma), 4), "bicubic"),
+        _fetched(chroma, enlarge(_in_grid_units(flow, chroma, 0.5), 2), "bicubic"),
+    )
+
+
+def warp_all(luma: Tensor, chroma: Tensor, features: Tensor, flow: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """`warp_planes`, and the *features* `[B, C, H/8, W/8]` with them (bilinear)."""
+    return *warp_planes(luma, chroma, flow), warp(features, F.avg_pool2d(flow, 2) / 8, "bilinear")
 
 
 def warp420(luma: Tensor, chroma: Tensor, flow: Tensor) -> Tensor:
@@ -141,15 +161,23 @@ class MotionCodec(nn.Module):
         kin: Tensor,
     ) -> Motion:
         coded = self.entropy.code(latents, coder, condition=condition, size=size, kin=kin)
-        values = coded.values * self.inverse_gain(condition)
+        first, second, mask, features = self.synthesise(coded.values, *forecasts, condition)
+        return Motion(flows=(first, second), mask=mask, features=features, symbols=coded.symbols)
+
+    def synthesise(
+        self, values: Tensor, forecast: Tensor, other_forecast: Tensor, condition: Condition
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Both flows, mask and features of the decoded latents."""
+        values = values * self.inverse_gain(condition)
         features = self.synthesis8(self.synthesis16(values, condition), condition)
         first, second, mask = torch.split(F.pixel_shuffle(self.head(features), 2), [2, 2, 1], 1)
         blocks = F.pixel_shuffle(self.linear_synthesis(values), _BLOCK_SIDE)
-        flows = (
-            forecasts[0] + blocks[:, :2] + first * _FLOW_GAIN,
-            forecasts[1] + blocks[:, 2:] + second * _FLOW_GAIN,
+        return (
+            forecast + blocks[:, :2] + first * _FLOW_GAIN,
+            other_forecast + blocks[:, 2:] + second * _FLOW_GAIN,
+            torch.sigmoid(4 * mask),
+            features,
         )
-        return Motion(flows=flows, mask=torch.sigmoid(4 * mask), features=features, symbols=coded.symbols)
 
 
 def forecast(velocities: Sequence[Tensor | None], frames: int, like: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
 
 from narrows.codec.entropy_model import SCALE_COUNT, SCALE_LOG_STEP, SCALE_LOWEST, upper_tail
 from narrows.errors import CorruptBitstream
@@ -28,6 +29,7 @@ COSTED_MAX = 24
 """Larger magnitudes are rounded plainly: one more or less costs next to nothing."""
 
 Integers = NDArray[np.int32]
+Places = NDArray[np.int64]
 _MODELS = constriction.stream.model
 
 
@@ -79,18 +81,25 @@ class TableSet:
         return torch.from_numpy(costs)
 
 
-def _grouping(scales: Integers) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The stable order that brings equal scales together, and where each group ends."""
-    order = np.argsort(scales.astype(np.uint8), kind="stable")
-    return order, np.cumsum(np.bincount(scales, minlength=SCALE_COUNT))
+_PLACES = WeakIdKeyDictionary()
 
 
-def _flat(scales: Tensor, mask: Tensor | None) -> tuple[Integers, NDArray[np.bool_] | None]:
-    flat = scales.numpy().astype(np.int32)
+def _places(mask: Tensor | None, shape: torch.Size) -> Places:
+    """Where in a flattened tensor of *shape* the symbols are; masks are few and come again with every frame."""
     if mask is None:
-        return flat.ravel(), None
-    chosen = np.broadcast_to(mask.numpy() > 0, flat.shape)
-    return flat[chosen], chosen
+        return np.arange(shape.numel())
+    known: Places | None = _PLACES.get(mask)  # type: ignore[no-untyped-call]
+    if known is None:
+        known = _PLACES[mask] = np.flatnonzero(np.broadcast_to(mask.numpy() > 0, shape))
+    return known
+
+
+def _grouping(scales: Tensor, mask: Tensor | None) -> tuple[Places, NDArray[np.int64]]:
+    """Places of the symbols in the flattened *scales*, equal scales together and else in order; where groups end."""
+    places = _places(mask, scales.shape)
+    chosen = scales.to(torch.uint8).contiguous().numpy().reshape(-1)[places]
+    order = np.argsort(chosen, kind="stable")
+    return places[order], np.cumsum(np.bincount(chosen, minlength=SCALE_COUNT))
 
 
 class StreamWriter:
@@ -114,9 +123,8 @@ class StreamWriter:
             if self._error_price is not None:
                 symbols = self._weighed(wanted, symbols, scales, self._error_price)
             symbols = symbols * mask
-        flat_scales, chosen = _flat(scales, mask)
-        values = symbols.numpy().astype(np.int32)
-        self._write(values.ravel() if chosen is None else values[chosen], flat_scales)
+        places, ends = _grouping(scales, mask)
+        self._write(symbols.contiguous().numpy().reshape(-1)[places].astype(np.int32), ends)
         return symbols
 
     def _weighed(self, wanted: Tensor, nearest: Tensor, scales: Tensor, error_price: float) -> Tensor:
@@ -129,9 +137,7 @@ class StreamWriter:
         is_better = (saved[..., 0] > error_price * error) & (nearest != 0) & (nearest.abs() <= COSTED_MAX)
         return torch.where(is_better, smaller, nearest)
 
-    def _write(self, values: Integers, scales: Integers) -> None:
-        order, ends = _grouping(scales)
-        values = values[order]
+    def _write(self, values: Integers, ends: NDArray[np.int64]) -> None:
         start = 0
         for index, end in enumerate(ends):
             group = values[start:end]
@@ -168,20 +174,17 @@ class StreamReader:
         self._coder = constriction.stream.queue.RangeDecoder(np.frombuffer(padded, "<u4").astype(np.uint32))
 
     def code(self, wanted: Tensor | None, scales: Tensor, mask: Tensor | None) -> Tensor:
-        flat_scales, chosen = _flat(scales, mask)
+        places, ends = _grouping(scales, mask)
+        symbols = np.zeros(scales.numel(), np.float32)
         try:
-            values = self._read(flat_scales)
+            symbols[places] = self._read(ends)
         except AssertionError as error:  # constriction's way of saying that the bytes are impossible.
             raise CorruptBitstream("the entropy-coded symbols are impossible", byte_offset=0) from error
-        if chosen is None:
-            return torch.from_numpy(values.astype(np.float32).reshape(scales.shape))
-        symbols = np.zeros(scales.shape, np.float32)
-        symbols[chosen] = values
-        return torch.from_numpy(symbols)
+        return torch.from_numpy(symbols.reshape(scales.shape))
 
-    def _read(self, scales: Integers) -> Integers:
-        order, ends = _grouping(scales)
-        ordered = np.empty(len(scales), np.int32)
+    def _read(self, ends: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Symbols in order of the groups that end at *ends*."""
+        ordered = np.empty(ends[-1], np.float32)
         start = 0
         for index, end in enumerate(ends):
             count = int(end) - start
@@ -193,9 +196,7 @@ class StreamReader:
                     group[far] += np.sign(group[far]) * (self._read_excess(len(far)) - 1)
                 ordered[start:end] = group
             start = int(end)
-        values = np.empty_like(ordered)
-        values[order] = ordered
-        return values
+        return ordered
 
     def _read_excess(self, count: int) -> Integers:
         bits = self._coder.decode(_MODELS.Uniform(EXCESS_BITS_MAX), count).astype(np.int32) + 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from narrows.codec.layers import pack420, round_through, unpack420
+from narrows.codec.layers import pack420, round_through
 from narrows.codec.motion import MOTION_LATENTS, Motion, mean_velocity
 
 REFERENCE_LEVELS = 1023
@@ -46,8 +46,15 @@ def rounded_features(features: Tensor) -> Tensor:
     return _rounded(features, FEATURE_UNIT)
 
 
+def settled(samples: Tensor) -> Tensor:
+    """A plane of a reconstruction, clamped and rounded as encoder and decoder share it."""
+    levels = samples.clamp(-0.5, 0.5) * REFERENCE_LEVELS + REFERENCE_LEVELS / 2
+    return round_through(levels) / REFERENCE_LEVELS - 0.5
+
+
 def settle(
-    planes: Tensor,
+    luma: Tensor,
+    chroma: Tensor,
     features: Tensor | None,
     symbols: Tensor,
     quality_index: Tensor,
@@ -55,15 +62,11 @@ def settle(
     motion: Motion | None = None,
     offsets: tuple[int, int] = (0, 0),
 ) -> Reference:
-    """Clamp and round a reconstruction into the reference that encoder and decoder share."""
-    luma, chroma = (
-        round_through(p.clamp(-0.5, 0.5) * REFERENCE_LEVELS + REFERENCE_LEVELS / 2) / REFERENCE_LEVELS - 0.5
-        for p in unpack420(planes)
-    )
+    """The reference that *luma* and *chroma*, `settled`, and rounded *features* make."""
     return Reference(
         luma=luma,
         chroma=chroma,
-        features=None if features is None else rounded_features(features),
+        features=features,
         velocity=None if motion is None else _rounded(mean_velocity(motion, offsets), VELOCITY_UNIT),
         symbols=symbols,
         motion_symbols=(

@@ -7,20 +7,24 @@ exact operations, so every machine gets the same ones.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import safetensors.torch
 import torch
 
+from narrows.codec import acceleration
 from narrows.codec.bitstream import MODEL_ID_BYTES
 from narrows.codec.model import Model
 from narrows.codec.range_coder import Table, TableSet, symbol_tables
-from narrows.errors import UnsupportedBitstream
+from narrows.errors import UnsupportedBitstream, VideoError
+from narrows.options import Engine
 
 WEIGHTS_NAME = "narrows-1.safetensors"
 _TABLES = "tables"
@@ -62,11 +66,31 @@ def load_weights(path: Path) -> LoadedModel:
 
 @lru_cache(maxsize=1)
 def shipped_model() -> LoadedModel:
-    """The weights of this release."""
+    """The weights of this release, on torch."""
     return load_weights(Path(str(files("narrows.codec") / "weights" / WEIGHTS_NAME)))
 
 
-def require_model(model_id: bytes) -> LoadedModel:
+_LOADING = Lock()
+
+
+def ready_model(engine: Engine = Engine.AUTO) -> LoadedModel:
+    """The weights of this release on *engine*; raises VideoError when that is not installed."""
+    if engine is Engine.ONNX and not acceleration.is_available():
+        raise VideoError('the engine onnx is not installed: pip install "narrows[fast]"')
+    with _LOADING:
+        return shipped_model() if engine is Engine.TORCH or not acceleration.is_available() else _accelerated_model()
+
+
+@lru_cache(maxsize=1)
+def _accelerated_model() -> LoadedModel:
+    plain = shipped_model()
+    shared: dict[int, object] = {id(t): t for t in (*plain.networks.parameters(), *plain.networks.buffers())}
+    networks = copy.deepcopy(plain.networks, shared)
+    acceleration.accelerate(networks, acceleration.cache_folder(plain.model_id))
+    return LoadedModel(networks, plain.tables, plain.model_id)
+
+
+def require_model(model_id: bytes, engine: Engine = Engine.TORCH) -> LoadedModel:
     """The weights that a stream names; raises UnsupportedBitstream when this release lacks them."""
     model = shipped_model()
     if model_id != model.model_id:
@@ -74,4 +98,4 @@ def require_model(model_id: bytes) -> LoadedModel:
             f"the stream was made with weights {model_id.hex()}; this release has {model.model_id.hex()}. "
             "Install the release that carries them."
         )
-    return model
+    return ready_model(engine)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from fractions import Fraction
 from heapq import heappop, heappush
 from pathlib import Path
 
+from narrows.codec.pool import usual_threads
 from narrows.codec.weights import require_model
 from narrows.errors import VideoError
 from narrows.files.progress import Progress
 from narrows.media.coded_file import CodedFile
+from narrows.media.picture import Picture
 from narrows.media.raw import LosslessTarget, PictureTarget, Y4MTarget
 from narrows.media.video import TimedPicture
+from narrows.options import Engine
 from narrows.session import Decoder
 
 FILLED_SECONDS_MAX = 10
@@ -42,6 +47,8 @@ def decode(
     start: Fraction | float | None = None,
     duration: Fraction | float | None = None,
     conceal: bool = False,
+    threads: int | None = None,
+    engine: Engine | str = Engine.AUTO,
     on_progress: Progress | None = None,
 ) -> DecodeResult:
     """
@@ -50,6 +57,9 @@ def decode(
     *start* and *duration* in seconds choose a part; decoding begins at the key frame before. With *conceal*, a damaged
     or cut-off file is decoded as far as it goes, frames that are lost shown as the one before. Needs no license and no
     network.
+
+    Frames are decoded side by side on *threads* threads, as many as are usual for the machine and the size of the
+    pictures if nothing is said; what is concealed has one. *engine* runs the networks.
 
     Raises BitstreamError when *source* is damaged or not ours, `CutOff` when its end is missing, and VideoError when
     *target* can't be written; then there is no *target*.
@@ -69,7 +79,8 @@ def decode(
     require_model(header.model_id)
     notices = [f"{source.name}: {what}; decoded as far as it goes" for what in coded.damage]
     output = _picture_target(target, coded, rate, first)
-    decoder = Decoder(conceal=conceal)
+    usual = usual_threads(header.width, header.height)
+    decoder = Decoder(conceal=conceal, threads=1 if conceal else threads or usual, engine=engine)
     done = payload = 0
     shown_last: Fraction | None = None
     is_uneven = False
@@ -99,6 +110,8 @@ def decode(
     except BaseException:
         output.discard()
         raise
+    finally:
+        decoder.close()
     if decoder.concealed_count:
         notices.append(f"{decoder.concealed_count} frames could not be decoded and repeat the one before")
     if is_uneven and target.suffix.lower() == ".y4m" and not conceal:
@@ -131,14 +144,23 @@ def _timed_pictures(decoder: Decoder, coded: CodedFile, *, start: Fraction) -> I
     Packets come in coding order and pictures in that of display, so each picture takes the earliest time not taken.
     """
     times: list[Fraction] = []
+    under_way: deque[tuple[Future[Picture], Fraction]] = deque()
+
+    def waited_for(most: int) -> Iterator[TimedPicture]:
+        while len(under_way) > most:
+            picture, time = under_way.popleft()
+            yield TimedPicture(picture.result(), time)
+
     for packet in coded.packets(start=start):
         if packet.is_key and times:
+            yield from waited_for(0)
             for picture in decoder.finish():
                 yield TimedPicture(picture, heappop(times))
             times.clear()
         heappush(times, packet.time)
-        for picture in decoder.decode_pictures(packet.data):
-            yield TimedPicture(picture, heappop(times))
+        under_way += [(picture, heappop(times)) for picture in decoder.begin(packet.data)]
+        yield from waited_for(decoder.ahead)
         yield len(packet.data)
+    yield from waited_for(0)
     for picture in decoder.finish():
         yield TimedPicture(picture, heappop(times))

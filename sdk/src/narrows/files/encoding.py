@@ -14,7 +14,7 @@ from narrows.files import first_pass
 from narrows.files.progress import Progress
 from narrows.media.packets import Container, PacketTarget, container_of
 from narrows.media.video import Source, TimedPicture
-from narrows.options import CRF_DEFAULT, KEYINT_DEFAULT, Preset, Tune
+from narrows.options import CRF_DEFAULT, KEYINT_DEFAULT, Engine, Preset, Tune
 from narrows.session import Encoder, Packet
 from narrows.settings import Settings
 
@@ -64,6 +64,7 @@ def encode(
     bufsize: int | None = None,
     fragmented: bool = False,
     content_class: str = "",
+    engine: Engine | str = Engine.AUTO,
     license: Path | None = None,
     settings: Settings | None = None,
     on_progress: Progress | None = None,
@@ -76,6 +77,8 @@ def encode(
     *maxrate*, bits a second, and *bufsize*, bits, are a receiver's buffer that never overflows.
 
     *content_class* is your word for content of this kind, such as `animation`; samples of it are drawn together.
+    *engine* runs the networks.
+
     The usage record is on the disk before *target* appears. Raises VideoError, LicenseRefused, UsageError.
 
     >>> narrows.encode("talk.mp4", "talk.mkv", crf=32).payload_bytes  # doctest: +SKIP
@@ -107,6 +110,7 @@ def encode(
             maxrate=maxrate,
             bufsize=bufsize,
             content_class=content_class,
+            engine=engine,
             license=license,
             settings=settings,
         ) as encoder:

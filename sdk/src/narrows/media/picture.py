@@ -60,8 +60,8 @@ class Picture:
         """Cut a reconstruction in −½..½ to size and round it to 8 bits."""
 
         def plane(x: Tensor, columns: int, rows: int) -> Plane:
-            samples: Plane = ((x[:rows, :columns] + 0.5) * 255).round().clamp(0, 255).to(torch.uint8).numpy()
-            return np.ascontiguousarray(samples)
+            samples = (x[:rows, :columns] + 0.5).mul_(255).round_().clamp_(0, 255)
+            return samples.to(torch.uint8).contiguous().numpy()
 
         half_width, half_height = (width + 1) // 2, (height + 1) // 2
         return cls(
