@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from narrows.media.description import Colour as Colour
     from narrows.media.packets import Container as Container
     from narrows.media.picture import Picture as Picture
+    from narrows.options import Engine as Engine
     from narrows.options import Preset as Preset
     from narrows.options import Tune as Tune
     from narrows.packaging.hls import PackageResult as PackageResult
@@ -77,7 +78,7 @@ _HOME = {
     ),
     "narrows.files": ("DecodeResult", "EncodeResult", "FileInfo", "decode", "encode", "probe"),
     "narrows.tasks": ("adecode", "aencode"),
-    "narrows.options": ("Preset", "Tune"),
+    "narrows.options": ("Engine", "Preset", "Tune"),
     "narrows.media.description": ("Colour",),
     "narrows.media.packets": ("Container",),
     "narrows.media.picture": ("Picture",),

@@ -160,7 +160,7 @@ def test_the_decoder_keeps_no_more_references_than_a_group_has() -> None:
     decoder = FrameDecoder()
     for frame in coded(a_pan(33, 32, 32)):
         decoder.decode(frame.data)
-        assert len(decoder._kept) <= 10
+        assert len(decoder._begun) <= 10
 
 
 def test_a_picture_of_another_size_is_refused() -> None:

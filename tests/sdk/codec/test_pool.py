@@ -6,6 +6,7 @@ import gc
 import threading
 import weakref
 from concurrent.futures import CancelledError, Future
+from functools import partial
 
 import pytest
 from narrows.codec.pool import THREADS_MAX, Pool, usual_threads
@@ -16,10 +17,16 @@ class Thing:
 
 
 def test_work_waits_for_what_it_needs() -> None:
-    pool, gate, order = Pool(2), threading.Event(), []
-    first = pool.start(lambda: (gate.wait(5), order.append("first")), [])
-    second = pool.start(lambda: order.append("second"), [first])
-    free = pool.start(lambda: order.append("free"), [])
+    pool, gate = Pool(2), threading.Event()
+    order: list[str] = []
+
+    def after_the_gate() -> None:
+        gate.wait(5)
+        order.append("first")
+
+    first = pool.start(after_the_gate, [])
+    second = pool.start(partial(order.append, "second"), [first])
+    free = pool.start(partial(order.append, "free"), [])
 
     free.result(5)
     gate.set()

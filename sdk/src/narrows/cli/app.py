@@ -1,5 +1,6 @@
 """
-The command line: `narrows encode | decode | probe | package | compare | evidence | license … | usage … | savings …`.
+The command line: `narrows encode | decode | probe | package | compare | export | evidence`, and `license`, `usage` and
+`savings` with commands of their own.
 
 Exit codes: 0 done, 1 refused or failed (the reason is on standard error), 2 wrong usage.
 """
@@ -13,6 +14,7 @@ import typer
 from rich.table import Table
 
 from narrows.cli import compare as compare_command
+from narrows.cli import export as export_commands
 from narrows.cli import license as license_commands
 from narrows.cli import savings as savings_commands
 from narrows.cli import usage as usage_commands
@@ -29,6 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("compare")(compare_command.compare)
+app.add_typer(export_commands.app, name="export")
 app.add_typer(license_commands.app, name="license")
 app.add_typer(usage_commands.app, name="usage")
 app.add_typer(savings_commands.app, name="savings")

@@ -33,6 +33,8 @@ OPSET = 20
 _REVISION = 1
 """Of the graphs that these weights become: raise it when the pieces change."""
 _APPLICATION = "narrows"
+_LEFT_TO_TORCH = ("fetch", "intra_hyper", "motion_hyper", "inter_hyper")
+"""Torch warps faster, and the others are nothing."""
 
 
 def is_available() -> bool:
@@ -78,7 +80,7 @@ def cache_folder(model_id: bytes) -> Path:
 
 def accelerate(networks: Model, folder: Path) -> None:
     """Let ONNX Runtime take the steps of *networks*; graphs are read from *folder*, or made there."""
-    pieces = pieces_of(networks)
+    pieces = {name: piece for name, piece in pieces_of(networks).items() if name not in _LEFT_TO_TORCH}
     runs = {name: _Session(piece, _graph(piece, folder / f"{name}.onnx")) for name, piece in pieces.items()}
     intra, inter, motion = networks.intra, networks.inter, networks.inter.motion
     for name, entropy in (("intra", intra.entropy), ("motion", motion.entropy), ("inter", inter.entropy)):

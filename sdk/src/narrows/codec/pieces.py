@@ -114,6 +114,15 @@ def _second_pass(entropy: EntropyModel) -> Piece:
     return Piece(entropy, entropy.expect_second, inputs, {"means": 16, SCALES: 16})
 
 
+def _hyper(entropy: EntropyModel) -> Piece:
+    """`ScaleNetwork.of_hyper_latents`, the same at every place."""
+
+    def step(condition: Condition) -> Tensor:
+        return entropy.scales.of_hyper_latents(condition.planes(1, 1))
+
+    return Piece(entropy, step, {}, {SCALES: 0})
+
+
 def _width(stage: Stage) -> int:
     return stage.modulation.affine.out_channels // 2
 
@@ -129,10 +138,12 @@ def pieces_of(model: Model) -> dict[str, Piece]:
     latents = {name: {"values": Port(c.entropy.latents, 16)} for name, c in (("i", intra), ("m", motion), ("p", inter))}
     shown = {"luma": 1, "chroma": 2}
     return {
+        "intra_hyper": _hyper(intra.entropy),
         "intra_first": _first_pass(intra.entropy, 0),
         "intra_second": _second_pass(intra.entropy),
         "intra_synthesis": Piece(intra, intra.synthesise, latents["i"], shown),
         "adoption": Piece(inter, inter.adapted, picture, {"features": 8}),
+        "motion_hyper": _hyper(motion.entropy),
         "motion_first": _first_pass(motion.entropy, 0),
         "motion_second": _second_pass(motion.entropy),
         "motion_synthesis": Piece(
@@ -150,6 +161,7 @@ def pieces_of(model: Model) -> dict[str, Piece]:
             {**warped, **others, "blend_mask": Port(1, 4), "motion_features": Port(_width(motion.synthesis8), 8)},
             {"planes": 8, "context": 8, "context16": 16},
         ),
+        "inter_hyper": _hyper(inter.entropy),
         "inter_first": _first_pass(inter.entropy, inter.context16.mix.out_channels),
         "inter_second": _second_pass(inter.entropy),
         "inter_synthesis": Piece(

@@ -67,6 +67,7 @@ class TableSet:
     """Ready models of all tables; build once, share."""
 
     def __init__(self, tables: list[Table]) -> None:
+        self.tables = tables
         self.models = [t.model() for t in tables]
         self.reaches = np.array([t.reach for t in tables], np.int32)
         self.costs = self._costs(tables)
