@@ -9,7 +9,7 @@ VIDEO ?=
 
 .PHONY: help install demo test check format simulate crash load vectors recompute valuation estimator fuzz rating \
 	mutants close-load \
-	invoices docs wheels licenses newcomer rd train api serve browser reference clean
+	invoices docs wheels licenses newcomer rd bench train api serve browser reference clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -113,6 +113,9 @@ close-load: install ## Seconds in which a month is closed: CONTRACTS=1000 RECORD
 rd: install ## Rate-distortion table: CLIPS=folder of .mkv or .mp4 clips
 	@test -n "$(CLIPS)" || { echo "usage: make rd CLIPS=folder"; exit 2; }
 	@$(BIN)/python sdk/benchmarks/rate_distortion.py "$(CLIPS)"
+
+bench: install ## Speed beside x265, libavcodec and a larger network: CLIPS=folder (else made ones), ARGS="--json speed.json"
+	@$(BIN)/python sdk/benchmarks/speed.py $(if $(CLIPS),"$(CLIPS)") $(ARGS)
 
 train: install ## Train the weights: MATERIAL=folder with PROVENANCE.tsv, RUN=folder, MINUTES=per stage
 	@test -n "$(MATERIAL)" && test -n "$(RUN)" || { echo "usage: make train MATERIAL=folder RUN=folder [MINUTES=60]"; exit 2; }

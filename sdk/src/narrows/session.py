@@ -26,6 +26,7 @@ from narrows_metering.record import Kind
 from narrows.codec.bitstream import Configuration, StreamHeader, is_key_packet
 from narrows.codec.budget import PlannedGroup
 from narrows.codec.coder import CodedFrame, FrameDecoder, FrameEncoder
+from narrows.codec.pool import usual_threads
 from narrows.codec.weights import LoadedModel, ready_model
 from narrows.errors import BitstreamError, CorruptBitstream, VideoError
 from narrows.license.gate import Permission, require_permission
@@ -110,6 +111,7 @@ class Encoder:
     ...         send(packet.data)
 
     Frames are `av.VideoFrame`, NumPy arrays or torch tensors: RGB `[H, W, 3]` or `[3, H, W]`, or three planes, uint8.
+    Frames that do not predict from each other are coded side by side on *threads* threads; *engine* runs the networks.
     Raises LicenseRefused when the license does not permit it, LedgerDamaged and UsageError when usage can't be
     recorded: all before the first frame, none after it. One thread at a time; RuntimeError for the others.
     """
@@ -129,6 +131,7 @@ class Encoder:
         maxrate: int | None = None,
         bufsize: int | None = None,
         content_class: str = "",
+        threads: int | None = None,
         engine: Engine | str = Engine.AUTO,
         license: Path | None = None,
         settings: Settings | None = None,
@@ -171,7 +174,9 @@ class Encoder:
             options=self.options,
             is_development=self.permission.granted.is_development,
             frame_rate=self._rate,
+            threads=threads or usual_threads(width, height),
         )
+        self._resources.callback(self._coder.close)
         self._source_digest, self._coded_digest = hashlib.sha256(), hashlib.sha256()
         self._frame_count = self._key_frame_count = self._payload_bytes = 0
         self._psnr_sum = 0.0

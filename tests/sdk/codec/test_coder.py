@@ -16,7 +16,7 @@ from narrows.options import EncodeOptions, Preset, Tune
 from ..builders import a_picture
 
 
-def coded(pictures: list[Picture], **options: int | bool | Preset) -> list[CodedFrame]:
+def coded(pictures: list[Picture], *, threads: int = 1, **options: int | bool | Preset) -> list[CodedFrame]:
     """In coding order."""
     encoder = FrameEncoder(
         pictures[0].width,
@@ -24,6 +24,7 @@ def coded(pictures: list[Picture], **options: int | bool | Preset) -> list[Coded
         model=shipped_model(),
         options=EncodeOptions(**options),  # type: ignore[arg-type]
         is_development=True,
+        threads=threads,
     )
     return [frame for p in pictures for frame in encoder.encode(p)] + encoder.flush()
 
@@ -67,6 +68,12 @@ def test_every_size_quality_and_length_decodes_to_the_encoders_pictures(
     pictures = [a_picture(width, height, shift=i) for i in range(frames)]
 
     assert agree(coded(pictures, crf=crf, keyint=keyint, low_delay=low_delay))
+
+
+def test_the_number_of_threads_changes_no_byte() -> None:
+    pictures = a_pan(14)
+
+    assert [f.data for f in coded(pictures)] == [f.data for f in coded(pictures, threads=3)]
 
 
 def test_the_slow_preset_decodes_to_the_encoders_pictures() -> None:

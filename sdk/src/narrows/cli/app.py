@@ -71,6 +71,7 @@ def encode(
     content_class: Annotated[
         str, typer.Option("--content-class", help="Your word for content of this kind: savings are sampled by it.")
     ] = "",
+    threads: Annotated[int | None, typer.Option(min=1, max=64, help="Frames coded side by side.")] = None,
     engine: EngineOption = Engine.AUTO,
     license: LicensePath = None,
     as_json: Json = False,
@@ -99,6 +100,7 @@ def encode(
             bufsize=None if bufsize is None else parse_bits(bufsize),
             fragmented=fragmented,
             content_class=content_class,
+            threads=threads,
             engine=engine,
             license=license,
             on_progress=update,

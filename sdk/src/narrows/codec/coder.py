@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from fractions import Fraction
@@ -69,6 +69,14 @@ class _Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class _Coded:
+    """What became of a picture; no frame where it was coded before."""
+
+    frame: CodedFrame | None
+    kept: _Kept
+
+
+@dataclass(frozen=True, slots=True)
 class _Anchor:
     """What the next group starts from: the frame, its source's luma, and its index in the stream."""
 
@@ -112,8 +120,11 @@ class FrameEncoder:
         options: EncodeOptions,
         is_development: bool,
         frame_rate: Fraction = RATE_DEFAULT,
+        threads: int = 1,
     ) -> None:
+        """Frames of a group that do not predict from each other are coded side by side on *threads* threads."""
         self._model = model
+        self._pool = Pool(threads)
         self._options = options
         self.budget = Budget(options, frame_rate=frame_rate, pixels=width * height)
         self._base = 0
@@ -136,6 +147,10 @@ class FrameEncoder:
             )
         return [frame for group in self._lookahead.push(picture) for frame in self._encode_within_budget(group)]
 
+    def close(self) -> None:
+        """Let the threads go; nothing can be coded after that."""
+        self._pool.close()
+
     def flush(self) -> list[CodedFrame]:
         """Code the pictures that still wait for others."""
         return [frame for group in self._lookahead.flush() for frame in self._encode_within_budget(group)]
@@ -151,13 +166,14 @@ class FrameEncoder:
                 return frames
             vars(self).update(before)
 
-    @torch.no_grad()  # Not inference mode: what a frame predicts from takes part in its refinement.
     def _encode_group(self, group: Group) -> list[CodedFrame]:
         if group.is_key:
             (seen,) = group.pictures
-            frame, kept = self._encode_key(seen)
-            self._anchor = _Anchor(kept, seen.luma, frame.index)
-            return [frame]
+            coded = self._pool.start(partial(self._encode_key, seen, self._order), []).result()
+            assert coded.frame is not None
+            self._order += 1
+            self._anchor = _Anchor(coded.kept, seen.luma, coded.frame.index)
+            return [coded.frame]
         return [
             frame
             for part in self._divided(group.pictures)
@@ -177,22 +193,38 @@ class FrameEncoder:
         frames = [frame for part in parts for frame in self._encode_part(part, refines=False)]
         self._anchor, self._order = before
         condition = Condition.of_frame(offset_quality(self._base, 0), visual=self._is_visual)
-        return sum(float(cost(8 * len(f.data), f.picture.to_planes(), f.source.to_planes(), condition)) for f in frames)
+        with torch.no_grad():
+            costs = [cost(8 * len(f.data), f.picture.to_planes(), f.source.to_planes(), condition) for f in frames]
+        return sum(float(c) for c in costs)
 
     def _encode_part(self, pictures: _Part, *, refines: bool) -> list[CodedFrame]:
         """The *pictures* after the last anchor, of which the last becomes the next one."""
         assert self._anchor is not None
         start, span = self._anchor, len(pictures)
         lumas = [start.luma, *(seen.luma for seen in pictures)]
-        kept = {0: start.kept}
-        frames = []
-        for place in places(span):
-            frame, kept[place.position] = self._encode_inter(
-                pictures[place.position - 1], place, kept, self._flows(place, lumas), refines=refines
-            )
-            frames.append(frame)
-        self._anchor = _Anchor(kept[span], lumas[span], start.index + span)
-        return frames
+        begun: dict[int, Future[_Coded]] = {0: Future()}
+        begun[0].set_result(_Coded(None, start.kept))
+        for order, place in enumerate(places(span), self._order):
+            needed = {p: begun[p] for p in (0, place.first, place.second)}
+            work = partial(self._encode_place, pictures[place.position - 1], place, order, needed, lumas, refines)
+            begun[place.position] = self._pool.start(work, list(needed.values()))
+        coded = [begun[place.position].result() for place in places(span)]
+        self._order += span
+        self._anchor = _Anchor(begun[span].result().kept, lumas[span], start.index + span)
+        return [c.frame for c in coded if c.frame is not None]
+
+    @torch.no_grad()  # Not inference mode: what a frame predicts from takes part in its refinement.
+    def _encode_place(
+        self,
+        seen: Seen,
+        place: Place,
+        order: int,
+        needed: Mapping[int, Future[_Coded]],
+        lumas: list[NDArray[np.uint8]],
+        refines: bool,
+    ) -> _Coded:
+        kept = {position: future.result().kept for position, future in needed.items()}
+        return self._encode_inter(seen, place, order, kept, self._flows(place, lumas), refines=refines)
 
     def _flows(self, place: Place, lumas: list[NDArray[np.uint8]]) -> tuple[torch.Tensor, torch.Tensor]:
         def flow(reference: int) -> torch.Tensor:
@@ -203,7 +235,8 @@ class FrameEncoder:
         first = flow(place.first)
         return first, first if place.second == place.first else flow(place.second)
 
-    def _encode_key(self, seen: Seen) -> tuple[CodedFrame, _Kept]:
+    @torch.no_grad()
+    def _encode_key(self, seen: Seen, order: int) -> _Coded:
         quality = offset_quality(self._base, None)
         condition = Condition.of_frame(quality, visual=self._is_visual)
         intra = self._model.networks.intra
@@ -225,18 +258,19 @@ class FrameEncoder:
             streams=(data,),
         )
         return self._finished(
-            packet, seen, reference, seed=0, index=0 if self._anchor is None else self._anchor.index + 1
+            packet, seen, reference, order=order, seed=0, index=0 if self._anchor is None else self._anchor.index + 1
         )
 
     def _encode_inter(
         self,
         seen: Seen,
         place: Place,
-        kept: dict[int, _Kept],
+        order: int,
+        kept: Mapping[int, _Kept],
         hints: tuple[torch.Tensor, torch.Tensor],
         *,
         refines: bool,
-    ) -> tuple[CodedFrame, _Kept]:
+    ) -> _Coded:
         position = kept[0].position + place.position
         quality = offset_quality(self._base, place.depth)
         first, second = kept[place.first], kept[place.second]
@@ -270,7 +304,7 @@ class FrameEncoder:
         )
         assert self._anchor is not None
         index = self._anchor.index + place.position
-        return self._finished(packet, seen, reference, seed=setting.crc_seed, index=index)
+        return self._finished(packet, seen, reference, order=order, seed=setting.crc_seed, index=index)
 
     def _code_latents(
         self, latents: torch.Tensor, code: Code, planes: torch.Tensor, condition: Condition, *, depth: int, steps: int
@@ -294,13 +328,12 @@ class FrameEncoder:
         return self._options.tune is Tune.VISUAL
 
     def _finished(
-        self, packet: FramePacket, seen: Seen, reference: Reference, *, seed: int, index: int
-    ) -> tuple[CodedFrame, _Kept]:
+        self, packet: FramePacket, seen: Seen, reference: Reference, *, order: int, seed: int, index: int
+    ) -> _Coded:
         data, crc = packet.to_bytes(seed)
         decoded = Picture.from_reference(reference.luma, reference.chroma, self._header.width, self._header.height)
         frame = CodedFrame(data=data, is_key=packet.is_key, index=index, source=seen.picture, picture=decoded)
-        self._order += 1
-        return frame, _Kept(packet.position, self._order, reference, packet.quality_index, crc)
+        return _Coded(frame, _Kept(packet.position, order, reference, packet.quality_index, crc))
 
 
 @dataclass(frozen=True, slots=True)

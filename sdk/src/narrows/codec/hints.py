@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import local
+
 import cv2
 import numpy as np
 import torch
@@ -61,8 +63,16 @@ class FlowHints:
 
     def __init__(self, preset: Preset) -> None:
         self._is_fast = preset is Preset.FAST
-        medium = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
-        self._search = cv2.DISOpticalFlow_create(medium) if self._is_fast else fine_search()
+        self._searches = local()
+
+    @property
+    def _search(self) -> cv2.DISOpticalFlow:
+        """One for each thread: a search keeps its buffers."""
+        if not hasattr(self._searches, "mine"):
+            medium = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
+            self._searches.mine = cv2.DISOpticalFlow_create(medium) if self._is_fast else fine_search()
+        mine: cv2.DISOpticalFlow = self._searches.mine
+        return mine
 
     def between(self, current: Bytes, reference: Bytes, halfway: Bytes | None = None) -> Tensor:
         """

@@ -121,22 +121,24 @@ class StreamWriter:
         assert wanted is not None
         symbols = torch.round(wanted).clamp(-SYMBOL_MAX, SYMBOL_MAX)
         if mask is not None:
+            symbols = symbols * mask
             if self._error_price is not None:
                 symbols = self._weighed(wanted, symbols, scales, self._error_price)
-            symbols = symbols * mask
         places, ends = _grouping(scales, mask)
         self._write(symbols.contiguous().numpy().reshape(-1)[places].astype(np.int32), ends)
         return symbols
 
     def _weighed(self, wanted: Tensor, nearest: Tensor, scales: Tensor, error_price: float) -> Tensor:
         """*nearest*, one less in magnitude where that is the better bargain."""
-        smaller = nearest - torch.sign(nearest)
-        magnitude = nearest.abs().clamp_max(COSTED_MAX).long()
-        costs = self._tables.costs[scales.long()]
-        saved = costs.gather(-1, magnitude[..., None]) - costs.gather(-1, (magnitude - 1).clamp_min(0)[..., None])
-        error = (wanted - smaller).square() - (wanted - nearest).square()
-        is_better = (saved[..., 0] > error_price * error) & (nearest != 0) & (nearest.abs() <= COSTED_MAX)
-        return torch.where(is_better, smaller, nearest)
+        magnitudes = nearest.abs()
+        weighed = ((magnitudes > 0) & (magnitudes <= COSTED_MAX)).nonzero(as_tuple=True)  # Few are not zero.
+        exact, symbol, magnitude = wanted[weighed], nearest[weighed], magnitudes[weighed].long()
+        smaller = symbol - torch.sign(symbol)
+        costs = self._tables.costs[scales[weighed].long()]
+        saved = costs.gather(-1, magnitude[..., None]) - costs.gather(-1, magnitude[..., None] - 1)
+        error = (exact - smaller).square() - (exact - symbol).square()
+        nearest[weighed] = torch.where(saved[..., 0] > error_price * error, smaller, symbol)
+        return nearest
 
     def _write(self, values: Integers, ends: NDArray[np.int64]) -> None:
         start = 0

@@ -64,6 +64,7 @@ def encode(
     bufsize: int | None = None,
     fragmented: bool = False,
     content_class: str = "",
+    threads: int | None = None,
     engine: Engine | str = Engine.AUTO,
     license: Path | None = None,
     settings: Settings | None = None,
@@ -77,7 +78,8 @@ def encode(
     *maxrate*, bits a second, and *bufsize*, bits, are a receiver's buffer that never overflows.
 
     *content_class* is your word for content of this kind, such as `animation`; samples of it are drawn together.
-    *engine* runs the networks.
+    *threads* frames are coded side by side, as many as are usual for the machine if nothing is said; *engine* runs the
+    networks.
 
     The usage record is on the disk before *target* appears. Raises VideoError, LicenseRefused, UsageError.
 
@@ -110,6 +112,7 @@ def encode(
             maxrate=maxrate,
             bufsize=bufsize,
             content_class=content_class,
+            threads=threads,
             engine=engine,
             license=license,
             settings=settings,

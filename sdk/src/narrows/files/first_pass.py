@@ -12,7 +12,8 @@ from pathlib import Path
 
 from narrows.codec.budget import PlannedGroup
 from narrows.codec.coder import FrameEncoder
-from narrows.codec.weights import shipped_model
+from narrows.codec.pool import usual_threads
+from narrows.codec.weights import ready_model
 from narrows.media.video import Source
 from narrows.options import EncodeOptions, Preset
 
@@ -33,10 +34,11 @@ def plan(
                 encoder = FrameEncoder(
                     timed.picture.width,
                     timed.picture.height,
-                    model=shipped_model(),
+                    model=ready_model(),
                     options=replace(options, preset=Preset.FAST, bitrate=None, maxrate=None, bufsize=None),
                     is_development=False,
                     frame_rate=video.frame_rate,
+                    threads=usual_threads(timed.picture.width, timed.picture.height),
                 )
             frames = encoder.encode(timed.picture)
             done, size = done + len(frames), size + sum(len(frame.data) for frame in frames)
@@ -44,4 +46,5 @@ def plan(
                 on_frame(done, size)
         if encoder is not None:
             encoder.flush()
+            encoder.close()
         return [] if encoder is None else encoder.budget.groups
