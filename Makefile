@@ -9,7 +9,7 @@ VIDEO ?=
 
 .PHONY: help install demo test check format simulate crash load vectors recompute valuation estimator fuzz rating \
 	mutants close-load \
-	invoices docs wheels licenses newcomer rd bench train api serve browser reference clean
+	invoices docs wheels licenses newcomer rd bench player train api serve browser reference clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -113,6 +113,15 @@ close-load: install ## Seconds in which a month is closed: CONTRACTS=1000 RECORD
 rd: install ## Rate-distortion table: CLIPS=folder of .mkv or .mp4 clips
 	@test -n "$(CLIPS)" || { echo "usage: make rd CLIPS=folder"; exit 2; }
 	@$(BIN)/python sdk/benchmarks/rate_distortion.py "$(CLIPS)"
+
+PLAYER := sdk/player
+
+player: install $(PLAYER)/node_modules/onnxruntime-web ## A clip decoded in Chromium beside Python: CLIP=file.mkv, ARGS="--json"
+	@$(BIN)/python -m tests.player.run $(if $(CLIP),"$(CLIP)") $(ARGS)
+
+$(PLAYER)/node_modules/onnxruntime-web: $(PLAYER)/package.json
+	@command -v npm > /dev/null || { echo "make player needs Node 20 with npm: https://nodejs.org"; exit 1; }
+	@cd $(PLAYER) && npm install --silent --no-audit --no-fund && touch node_modules/onnxruntime-web
 
 bench: install ## Speed beside x265, libavcodec and a larger network: CLIPS=folder (else made ones), ARGS="--json speed.json"
 	@$(BIN)/python sdk/benchmarks/speed.py $(if $(CLIPS),"$(CLIPS)") $(ARGS)
