@@ -52,7 +52,7 @@ def peak_memory_mb() -> int:
     return next(int(line.split()[1]) * 1024 // 10**6 for line in status.splitlines() if line.startswith("VmHWM"))
 
 
-def encode_ours(clip: Path, folder: Path, preset: str, engine: str) -> Row:
+def encode_ours(clip: Path, folder: Path, preset: str, engine: str, threads: int) -> Row:
     import torch
     from narrows import files
     from narrows.codec.weights import ready_model
@@ -63,7 +63,12 @@ def encode_ours(clip: Path, folder: Path, preset: str, engine: str) -> Row:
     ready_model(Engine(engine))  # Loading it is the start of a process.
     begun = time.process_time()
     result = files.encode(
-        clip, folder / f"{preset}-{engine}.mkv", preset=preset, engine=engine, settings=settings_for_tests(folder)
+        clip,
+        folder / f"{preset}-{engine}.mkv",
+        preset=preset,
+        engine=engine,
+        threads=threads,
+        settings=settings_for_tests(folder),
     )
     row = measured(result.frame_count, result.seconds, time.process_time() - begun)
     return {**row, "bytes": result.payload_bytes}
@@ -183,17 +188,15 @@ def measure(clip: Path, *, presets: list[str], engines: list[str]) -> list[Row]:
 
     def add(work: str, who: str, used: int, row: Row) -> None:
         rows.append({"clip": clip.stem, "size": size, "work": work, "who": who, "threads": used, **row})
-        print(
-            f"{clip.stem} {size}: {who} {work}, {used} threads: {row['fps']:.2f} fps, {row['fps_of_processor']:.2f} of processor",
-            file=sys.stderr,
-            flush=True,
-        )
+        speed = f"{row['fps']:.2f} fps, {row['fps_of_processor']:.2f} of processor"
+        print(f"{clip.stem} {size}: {who} {work}, {used} threads: {speed}", file=sys.stderr, flush=True)
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for preset in presets:
             for engine in engines:
-                add("encode", f"narrows {preset} {engine}", 1, alone(encode_ours, clip, folder, preset, engine))
+                row = alone(encode_ours, clip, folder, preset, engine, threads)
+                add("encode", f"narrows {preset} {engine}", threads, row)
         add("encode", "x265 medium", threads, alone(encode_x265, clip, folder, threads))
         coded = folder / f"{presets[0]}-{engines[0]}.mkv"
         for engine in engines:
@@ -232,8 +235,8 @@ def shown(rows: list[Row], start_up: float) -> None:
     for row in rows:
         ratios = "; ".join(f"{ratio:.3g}× {peer}" for peer, ratio in row.get("ratios", {}).items())
         cells = (row["clip"], row["size"], row["work"], row["who"], str(row["threads"]), f"{row['fps']:.2f}")
-        cells += (f"{row['fps_of_processor']:.2f}",)
-        table.add_row(*cells, str(row["memory_mb"]), ratios)
+        seconds = f"{row['fps_of_processor']:.2f}"
+        table.add_row(*cells, seconds, str(row["memory_mb"]), ratios)
     console = Console(width=200)
     console.print(table)
     console.print(f"narrows --help: {start_up:.2f} s")
