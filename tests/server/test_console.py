@@ -21,10 +21,12 @@ from narrows_server.console.savings import by_month
 from narrows_server.invoices import repository as invoices
 from narrows_server.licenses import repository as licenses
 from narrows_server.office import Office, open_office
+from narrows_server.operation.backup import back_up
+from narrows_server.operation.restore import restore
 from narrows_server.people import service as people
 from narrows_server.people import sessions
 from narrows_server.proposals import service as proposals
-from narrows_server.settings import Settings
+from narrows_server.settings import DATABASE_VARIABLE, Settings
 from narrows_server.statements import repository as statements
 from narrows_server.usage import repository as usage
 
@@ -33,6 +35,7 @@ from tests.demo.story import ALPINE, NORDLICHT, PACIFIC
 
 from .builders import Browser, Clock
 from .people import Seat, a_person, at_a_browser
+from .postgres import Postgres
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 READ_ONLY_PATHS = ("/v1/installations", "/v1/licenses", "/v1/statements", "/v1/invoices", "/v1/audit")
@@ -71,10 +74,24 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.fixture(scope="module")
+def seeded_on_postgresql(seeded: Path, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The demo's database moved to PostgreSQL, as an operator would."""
+    folder = tmp_path_factory.mktemp("moved")
+    with open_office(Settings.read({}, home=seeded)) as office:
+        back_up(office.settings, office.database, folder / "server.backup", at=NOW)
+    url = postgres.fresh_database()
+    restore(folder / "server.backup", Settings.read({DATABASE_VARIABLE: url}, home=folder / "home"))
+    return url
+
+
 @pytest.fixture
-def demo(seeded: Path, tmp_path: Path) -> Iterator[Office]:
+def demo(database_kind: str, seeded: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Office]:
     home = Path(shutil.copytree(seeded, tmp_path / "demo"))
-    with open_office(Settings.read({}, home=home), clock=Clock(NOW)) as office:
+    url = ""
+    if database_kind == "postgresql":
+        url = request.getfixturevalue("postgres").copy_of(request.getfixturevalue("seeded_on_postgresql"))
+    with open_office(Settings.read({DATABASE_VARIABLE: url}, home=home), clock=Clock(NOW)) as office:
         yield office
 
 

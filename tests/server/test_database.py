@@ -145,6 +145,7 @@ def test_a_reader_does_not_wait_for_a_writer_and_sees_the_state_before_it(office
             assert reader.scalar(select(AuditRow.id).where(AuditRow.subject == "isolation")) is None
 
 
+@pytest.mark.sqlite
 def test_a_commit_is_on_the_disk_before_it_returns(office: Office) -> None:
     with office.database.snapshot() as session:
         assert session.scalar(text("PRAGMA synchronous")) == 2  # FULL

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
-from narrows_server import schema
 from narrows_server.access import api_keys
 from narrows_server.access.models import ApiKey
 from narrows_server.app import create_app
-from narrows_server.database import Database
 from narrows_server.idempotency import IdempotencyKey
-from narrows_server.office import Office, open_office
+from narrows_server.office import Office
 from narrows_server.paging import Paging
-from narrows_server.settings import Settings
 from sqlalchemy import func, select
 
 from .api import Program, a_program
 from .builders import Clock, FailingAfter, PowerCut
-from .postgres import Postgres
 
 ORDER = {"name": "export", "scopes": ["invoices:read"]}
 
@@ -94,24 +89,9 @@ def test_there_is_never_a_change_without_its_key_nor_a_key_without_its_change(of
     assert ("idempotency-replayed" in made.headers) is (before == 1)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def either_office(request: pytest.FixtureRequest, home: Path, clock: Clock) -> object:
-    if request.param == "sqlite":
-        settings = Settings.read({}, home=home)
-    else:
-        postgres = request.getfixturevalue("postgres")
-        assert isinstance(postgres, Postgres)
-        settings = Settings(home=home, database_url=postgres.fresh_database())
-        database = Database(settings.database_url)
-        schema.upgrade(database)
-        database.close()
-    with open_office(settings, clock=clock) as office:
-        yield office
-
-
-def test_eight_at_once_with_one_key_have_one_effect_and_one_answer(either_office: Office) -> None:
-    key = a_program(either_office).key
-    app = create_app(either_office)
+def test_eight_at_once_with_one_key_have_one_effect_and_one_answer(office: Office) -> None:
+    key = a_program(office).key
+    app = create_app(office)
 
     def order(_: int) -> str:
         answer = Program(app, key).post("/v1/api-keys", ORDER, Idempotency_Key="once")
@@ -122,6 +102,6 @@ def test_eight_at_once_with_one_key_have_one_effect_and_one_answer(either_office
         answers = set(pool.map(order, range(8)))
 
     assert len(answers) == 1
-    assert count_keys(either_office) == 1
-    with either_office.database.snapshot() as session:
+    assert count_keys(office) == 1
+    with office.database.snapshot() as session:
         assert len(api_keys.list_keys(session, Paging()).rows) >= 2

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import httpx
 import pytest
@@ -21,21 +19,18 @@ from narrows_licensing.license import LeaseTerms
 from narrows_licensing.pool import DRIFT
 from narrows_licensing.request import Purpose, Request, read_request
 from narrows_licensing.testing import a_key
-from narrows_server import audit, schema
+from narrows_server import audit
 from narrows_server.app import create_app
 from narrows_server.audit import AuditRow
-from narrows_server.database import Database
 from narrows_server.errors import Invalid
 from narrows_server.leases.models import HeldSeat
 from narrows_server.licenses import enrolment, service
 from narrows_server.licenses.drafts import draft_renewal
 from narrows_server.licenses.models import IssuedLicense
-from narrows_server.office import Office, open_office
-from narrows_server.settings import Settings
+from narrows_server.office import Office
 from sqlalchemy import select
 
 from .builders import Browser, Clock, a_contract, a_license, an_occasion
-from .postgres import Postgres
 
 TERMS = LeaseTerms(revive=timedelta(hours=1), borrow_max=timedelta(days=14))
 
@@ -308,36 +303,21 @@ class TestPools:
         assert ask(browser, office, license.token, "b").status_code == 409
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def either_office(request: pytest.FixtureRequest, home: Path, clock: Clock) -> Iterator[Office]:
-    """An office with a database of either kind."""
-    settings = Settings.read({}, home=home)
-    if request.param == "postgresql":
-        postgres = request.getfixturevalue("postgres")
-        assert isinstance(postgres, Postgres)
-        settings = Settings(home=home, database_url=postgres.fresh_database())
-        database = Database(settings.database_url)
-        schema.upgrade(database)
-        database.close()
-    with open_office(settings, clock=clock) as office:
-        yield office
-
-
-def test_of_many_that_ask_at_once_exactly_as_many_get_a_seat_as_there_are(either_office: Office, clock: Clock) -> None:
-    a_contract(either_office)
-    license = floating(either_office, 5)
-    app = create_app(either_office)
+def test_of_many_that_ask_at_once_exactly_as_many_get_a_seat_as_there_are(office: Office, clock: Clock) -> None:
+    a_contract(office)
+    license = floating(office, 5)
+    app = create_app(office)
 
     def live_through(pod: int) -> list[int]:
         """A pod that asks, and asks again because it has not heard the answer."""
-        return [ask(Browser(app), either_office, license.token, str(pod)).status_code for _ in range(3)]
+        return [ask(Browser(app), office, license.token, str(pod)).status_code for _ in range(3)]
 
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(live_through, range(16)))
 
     assert sorted(codes[0] for codes in answers) == [200] * 5 + [409] * 11
     assert all(len(set(codes)) == 1 for codes in answers)
-    with either_office.database.snapshot() as session:
+    with office.database.snapshot() as session:
         assert len(session.scalars(select(HeldSeat)).all()) == 5
     clock.at += timedelta(seconds=600) + DRIFT
-    assert ask(Browser(app), either_office, license.token, "new").status_code == 200
+    assert ask(Browser(app), office, license.token, "new").status_code == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import stat
 from dataclasses import replace
@@ -18,6 +19,7 @@ from narrows_server.parties.service import default_entity, seller_of
 from narrows_server.settings import Settings
 
 from .builders import NOW, VENDOR, Clock
+from .owner import forget_the_revision
 
 
 def contents(home: Path) -> dict[str, bytes]:
@@ -26,7 +28,7 @@ def contents(home: Path) -> dict[str, bytes]:
 
 
 def settings(home: Path) -> Settings:
-    return Settings.read({}, home=home)
+    return Settings.read(os.environ, home=home)
 
 
 def test_running_init_again_changes_nothing(home: Path) -> None:
@@ -115,7 +117,7 @@ def test_the_bundle_names_one_key_for_each_role_and_two_of_three_roots_signed_it
         (lambda home: shutil.copy(home / "keys/root/root-1.pem", home / "keys/license.pem"), "license key in"),
         (lambda home: (home / "trust-bundle.json").unlink(), "trust-bundle.json is missing"),
         (lambda home: (home / "trust-bundle.json").write_text("{}"), "is not signed by"),
-        (lambda home: (home / "narrows.sqlite").unlink(), "the database is at revision None"),
+        (forget_the_revision, "the database is at revision None"),
     ],
 )
 def test_a_folder_that_is_incomplete_is_not_opened_and_says_what_is_missing(

@@ -97,7 +97,7 @@ class TestProfiles:
             assert (buyer.vat_id, buyer.country) == ("DE136695976", "DE")
             assert (check.vat_id, check.is_valid) == ("DE136695976", True)
             assert check.method.startswith("syntax, python-stdnum")
-        for change in ("UPDATE vat_id_check SET is_valid = 0", "DELETE FROM vat_id_check"):
+        for change in ("UPDATE vat_id_check SET is_valid = NOT is_valid", "DELETE FROM vat_id_check"):
             with pytest.raises(IntegrityError, match="never"), office.database.transaction() as session:
                 session.execute(text(change))
 

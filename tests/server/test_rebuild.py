@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +19,8 @@ from narrows_metering.statement import Exclusion
 from narrows_metering.testing import GB, a_delivery
 from narrows_server.app import create_app
 from narrows_server.office import Office, open_office
+from narrows_server.operation.backup import back_up
+from narrows_server.operation.restore import restore
 from narrows_server.settings import Settings
 from narrows_server.statements.service import close, require_statement
 
@@ -60,12 +61,22 @@ def report(site: Site, office: Office, *, again: bool = False) -> Reported:
         )
 
 
-@contextmanager
-def restored(home: Path, backup: Path, clock: Clock) -> Iterator[Office]:
-    """The server as it was when *backup* was made of *home*."""
-    shutil.copytree(home, backup)
-    with open_office(Settings.read({}, home=backup), clock=clock) as office:
-        yield office
+Restored = Callable[[], AbstractContextManager[Office]]
+
+
+@pytest.fixture
+def restored(office: Office, another: Callable[[Path], Settings], clock: Clock, tmp_path: Path) -> Restored:
+    """The server as it is now, restored elsewhere from a backup of it."""
+
+    @contextmanager
+    def restored() -> Iterator[Office]:
+        back_up(office.settings, office.database, tmp_path / "server.backup", at=clock())
+        settings = another(tmp_path / "restored")
+        restore(tmp_path / "server.backup", settings)
+        with open_office(settings, clock=clock) as elsewhere:
+            yield elsewhere
+
+    return restored
 
 
 def statement_of_november(office: Office) -> tuple[str, str]:
@@ -87,11 +98,11 @@ def sites(office: Office, site: Site, tmp_path: Path) -> list[Site]:
 
 
 def test_a_restored_server_asks_for_what_it_lacks_and_gets_it(
-    home: Path, office: Office, sites: list[Site], clock: Clock, tmp_path: Path
+    office: Office, sites: list[Site], restored: Restored
 ) -> None:
     site = sites[0]
     report(site, office)
-    with restored(home, tmp_path / "backup", clock) as older:
+    with restored() as older:
         site.record((Kind.DELIVERY, a_delivery(delivered=5 * GB)))
         assert report(site, office).record_count == 1
         site.record((Kind.DELIVERY, a_delivery(delivered=7 * GB)))
@@ -105,9 +116,9 @@ def test_a_restored_server_asks_for_what_it_lacks_and_gets_it(
 
 
 def test_a_server_rebuilt_from_the_ledgers_makes_the_same_statement(
-    home: Path, office: Office, sites: list[Site], clock: Clock, tmp_path: Path
+    office: Office, sites: list[Site], clock: Clock, restored: Restored
 ) -> None:
-    with restored(home, tmp_path / "empty", clock) as empty:
+    with restored() as empty:
         for site in sites:
             report(site, office)
         clock.advance(hours=3)
@@ -119,10 +130,10 @@ def test_a_server_rebuilt_from_the_ledgers_makes_the_same_statement(
 
 
 def test_machines_that_were_copied_rebuild_it_too_and_what_they_share_is_billed_once(
-    home: Path, office: Office, site: Site, clock: Clock, tmp_path: Path
+    office: Office, site: Site, clock: Clock, tmp_path: Path, restored: Restored
 ) -> None:
     # Given three copies of one machine, of which two share a delivery that nobody has reported.
-    with restored(home, tmp_path / "empty", clock) as empty:
+    with restored() as empty:
         site.record(*some_usage())
         first = site.clone(tmp_path / "first")
         site.record((Kind.DELIVERY, a_delivery(delivered=5 * GB)))

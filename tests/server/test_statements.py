@@ -29,6 +29,7 @@ from .builders import (
     send,
     some_usage,
 )
+from .owner import unguard
 
 DECEMBER_FOURTH = datetime(2026, 12, 4, 6, tzinfo=UTC)
 
@@ -117,7 +118,7 @@ class TestOutcomes:
         site.record(*some_usage())
         send(browser, site.report())
         with office.database.transaction() as session:
-            session.execute(text("DROP TRIGGER record_refuse_delete"))
+            unguard(session, "record")
             session.execute(text("DELETE FROM record WHERE seq = 3"))
 
         outcome = close(office)
@@ -130,7 +131,7 @@ class TestOutcomes:
         site.record(*some_usage(delivered=800 * GB))
         send(browser, site.report())
         with office.database.transaction() as session:
-            session.execute(text("DROP TRIGGER record_refuse_update"))
+            unguard(session, "record")
             session.execute(
                 text("UPDATE record SET document = replace(document, '800000000000', '900000000000') WHERE seq = 3")
             )

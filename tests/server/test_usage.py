@@ -123,7 +123,11 @@ class TestReceipts:
         assert send(browser, a_report(site, records[1:3])).status_code == 200
         assert delivered_bytes(office) == 5 * GB
 
-    @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(
+        max_examples=10,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
+    )
     @given(st.lists(st.tuples(st.integers(0, 11), st.integers(1, 12)), max_size=10))
     def test_whatever_the_order_every_record_counts_once(
         self, office: Office, browser: Browser, tmp_path: Path, runs: list[tuple[int, int]]

@@ -20,7 +20,9 @@ from narrows.version import VERSION as __version__  # noqa: N811
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
+    from narrows.cluster import Cluster as Cluster
     from narrows.errors import BitstreamError as BitstreamError
+    from narrows.errors import ClusterError as ClusterError
     from narrows.errors import CorruptBitstream as CorruptBitstream
     from narrows.errors import CutOff as CutOff
     from narrows.errors import LedgerDamaged as LedgerDamaged
@@ -37,8 +39,10 @@ if TYPE_CHECKING:
     from narrows.files import DecodeResult as DecodeResult
     from narrows.files import EncodeResult as EncodeResult
     from narrows.files import FileInfo as FileInfo
+    from narrows.files import LibraryFile as LibraryFile
     from narrows.files import decode as decode
     from narrows.files import encode as encode
+    from narrows.files import encode_all as encode_all
     from narrows.files import probe as probe
     from narrows.media.description import Colour as Colour
     from narrows.media.packets import Container as Container
@@ -60,8 +64,10 @@ if TYPE_CHECKING:
     from narrows.tasks import aencode as aencode
 
 _HOME = {
+    "narrows.cluster": ("Cluster",),
     "narrows.errors": (
         "BitstreamError",
+        "ClusterError",
         "CorruptBitstream",
         "CutOff",
         "LedgerDamaged",
@@ -76,7 +82,16 @@ _HOME = {
         "UsageError",
         "VideoError",
     ),
-    "narrows.files": ("DecodeResult", "EncodeResult", "FileInfo", "decode", "encode", "probe"),
+    "narrows.files": (
+        "DecodeResult",
+        "EncodeResult",
+        "FileInfo",
+        "LibraryFile",
+        "decode",
+        "encode",
+        "encode_all",
+        "probe",
+    ),
     "narrows.tasks": ("adecode", "aencode"),
     "narrows.options": ("Engine", "Preset", "Tune"),
     "narrows.media.description": ("Colour",),

@@ -12,6 +12,7 @@ Everything that the SDK raises on purpose.
     │   ├── UnsupportedBitstream        made by a newer version or with other weights
     │   └── CorruptBitstream            damaged; says where
     │       └── CutOff                      whole up to a place where it ends
+    ├── ClusterError                    a cluster can't be reached, or can't do the work
     ├── VideoError                      the source can't be read or the target can't be written
     └── UsageError
         ├── LedgerDamaged               the chain of usage records does not verify
@@ -56,6 +57,10 @@ class LicenseNotWritten(LicenseError):
 
 class LogRefused(LicenseError):
     """Raised when a license log is not what the vendor signed, or lacks something that was signed."""
+
+
+class ClusterError(NarrowsError):
+    """Raised when a cluster that should encode can't be reached, has another release, or fails."""
 
 
 class BitstreamError(NarrowsError):

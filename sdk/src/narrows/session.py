@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import av
 import numpy as np
@@ -47,6 +47,9 @@ from narrows.reporting.background import report_in_background
 from narrows.settings import Settings
 from narrows.usage.machine import Meter, open_meter
 from narrows.usage.machine import translated as translated_usage
+
+if TYPE_CHECKING:
+    from narrows.cluster import Cluster, ClusterCoder, RemoteFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,8 @@ class Encoder:
 
     Frames are `av.VideoFrame`, NumPy arrays or torch tensors: RGB `[H, W, 3]` or `[3, H, W]`, or three planes, uint8.
     Frames that do not predict from each other are coded side by side on *threads* threads; *engine* runs the networks.
+    With a *cluster* its workers code; `close` drops what they have not given back.
+
     Raises LicenseRefused when the license does not permit it, LedgerDamaged and UsageError when usage can't be
     recorded: all before the first frame, none after it. One thread at a time; RuntimeError for the others.
     """
@@ -135,6 +140,7 @@ class Encoder:
         engine: Engine | str = Engine.AUTO,
         license: Path | None = None,
         settings: Settings | None = None,
+        cluster: Cluster | None = None,
     ) -> None:
         check_size(width, height)
         check_content_class(content_class)
@@ -148,6 +154,10 @@ class Encoder:
             maxrate=maxrate,
             bufsize=bufsize,
         )
+        if cluster is not None:
+            from narrows.cluster import require_constant_quality
+
+            require_constant_quality(self.options)
         self._content_class = content_class
         self._settings = settings or Settings.read(license_path=license)
         self._rate = Fraction(rate)
@@ -167,7 +177,18 @@ class Encoder:
             self._model: LoadedModel = ready_model(Engine(engine))
             self._resources = stack.pop_all()
         self._wake_reporter = report_in_background(self._settings, self.permission.license)
-        self._coder = FrameEncoder(
+        self._coder = self._local_coder(threads) if cluster is None else self._coder_on(cluster, Engine(engine))
+        self._source_digest, self._coded_digest = hashlib.sha256(), hashlib.sha256()
+        self._frame_count = self._key_frame_count = self._payload_bytes = 0
+        self._psnr_sum = 0.0
+        self._summary: EncodeSummary | None = None
+        self._turn = _Turn("Encoder")
+        self.notices: list[str] = []
+        """What was done to frames that a caller should know, each once."""
+
+    def _local_coder(self, threads: int | None) -> FrameEncoder:
+        width, height = self._size
+        coder = FrameEncoder(
             width,
             height,
             model=self._model,
@@ -176,14 +197,24 @@ class Encoder:
             frame_rate=self._rate,
             threads=threads or usual_threads(width, height),
         )
-        self._resources.callback(self._coder.close)
-        self._source_digest, self._coded_digest = hashlib.sha256(), hashlib.sha256()
-        self._frame_count = self._key_frame_count = self._payload_bytes = 0
-        self._psnr_sum = 0.0
-        self._summary: EncodeSummary | None = None
-        self._turn = _Turn("Encoder")
-        self.notices: list[str] = []
-        """What was done to frames that a caller should know, each once."""
+        self._resources.callback(coder.close)
+        return coder
+
+    def _coder_on(self, cluster: Cluster, engine: Engine) -> ClusterCoder:
+        from narrows.cluster import ClusterCoder
+
+        width, height = self._size
+        coder = ClusterCoder(
+            cluster,
+            model=self._model,
+            options=self.options,
+            is_development=self.permission.granted.is_development,
+            frame_rate=self._rate,
+            pixels=width * height,
+            engine=engine,
+        )
+        self._resources.callback(coder.cancel)
+        return coder
 
     def __enter__(self) -> Self:
         return self
@@ -229,9 +260,9 @@ class Encoder:
         with self._turn.taken():
             return [self._packet(frame) for frame in self._coder.flush()]
 
-    def _packet(self, frame: CodedFrame) -> Packet:
+    def _packet(self, frame: CodedFrame | RemoteFrame) -> Packet:
         self._coded_digest.update(frame.data)
-        self._psnr_sum += psnr(frame.source, frame.picture)
+        self._psnr_sum += psnr(frame.source, frame.picture) if isinstance(frame, CodedFrame) else frame.psnr
         dts, self._frame_count = self._frame_count - self._coder.delay, self._frame_count + 1
         self._key_frame_count += frame.is_key
         self._payload_bytes += len(frame.data)

@@ -138,7 +138,11 @@ class TestFile:
                 restore(cut, settings)
             assert not settings.home.exists()
 
-    @run_settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    # It runs once on each kind of database, which Hypothesis takes for two objects under test.
+    @run_settings(
+        max_examples=40,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
+    )
     @given(data=st.data())
     def test_a_changed_byte_is_refused(self, backup: Path, tmp_path: Path, data: st.DataObject) -> None:
         plain = bytearray(gzip.decompress(backup.read_bytes()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -11,11 +12,12 @@ import pytest
 from narrows_server.cli import app
 from narrows_server.office import Office
 from narrows_server.operation.doctor import Finding, Outcome, examine
-from narrows_server.settings import Settings
+from narrows_server.settings import DATABASE_VARIABLE, Settings
 from sqlalchemy import text
 from typer.testing import CliRunner
 
 from ..builders import NOW, Site, some_usage
+from ..owner import forget_the_revision, unguard
 from ..test_rebuild import report
 
 
@@ -24,7 +26,7 @@ def findings(settings: Settings, *, days: int = 0) -> dict[str, Finding]:
 
 
 def settings_with(home: Path, url: str | None = "https://narrows.example") -> Settings:
-    return Settings.read({"NARROWS_SERVER_PUBLIC_URL": url or ""}, home=home)
+    return Settings.read({**os.environ, "NARROWS_SERVER_PUBLIC_URL": url or ""}, home=home)
 
 
 def test_a_server_as_init_leaves_it_works_and_is_told_to_move_its_root_keys(home: Path) -> None:
@@ -42,14 +44,11 @@ def test_a_server_as_init_leaves_it_works_and_is_told_to_move_its_root_keys(home
         (lambda home: (home / "keys" / "license.pem").write_text("?"), "keys", "license.pem"),
         (lambda home: (home / "trust-bundle.json").unlink(), "keys", "trust-bundle.json is missing"),
         (lambda home: (home / "keys" / "lease.pem").chmod(0o644), "state folder", "lease.pem"),
-        (lambda home: (home / "narrows.sqlite").write_bytes(b""), "database", "revision None"),
-        (lambda home: (home / "narrows.sqlite").write_bytes(b"no database" * 99), "database", "not a database"),
+        (forget_the_revision, "database", "revision None"),
     ],
-    ids=["key missing", "key damaged", "bundle missing", "key readable", "database empty", "database damaged"],
+    ids=["key missing", "key damaged", "bundle missing", "key readable", "database empty"],
 )
 def test_harm_is_named(home: Path, harm: Callable[[Path], object], check: str, says: str) -> None:
-    for name in ("narrows.sqlite-wal", "narrows.sqlite-shm"):
-        (home / name).unlink(missing_ok=True)
     harm(home)
 
     found = findings(settings_with(home))[check]
@@ -57,6 +56,17 @@ def test_harm_is_named(home: Path, harm: Callable[[Path], object], check: str, s
     assert found.outcome is Outcome.BAD
     assert says in found.detail
     assert found.todo
+
+
+@pytest.mark.sqlite
+def test_a_file_that_is_no_database_is_named(home: Path) -> None:
+    for name in ("narrows.sqlite-wal", "narrows.sqlite-shm"):
+        (home / name).unlink(missing_ok=True)
+    (home / "narrows.sqlite").write_bytes(b"no database" * 99)
+
+    found = findings(settings_with(home))["database"]
+
+    assert (found.outcome, "not a database" in found.detail) == (Outcome.BAD, True)
 
 
 @pytest.mark.parametrize(
@@ -68,10 +78,7 @@ def test_a_trust_bundle_that_ends_is_announced(home: Path, days: int, outcome: O
 
 def test_a_row_that_was_changed_in_the_audit_trail_is_found(home: Path, office: Office, site: Site) -> None:
     with office.database.engine.begin() as connection:
-        for (trigger,) in connection.execute(
-            text("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit'")
-        ).all():
-            connection.execute(text(f"DROP TRIGGER {trigger}"))
+        unguard(connection, "audit")
         connection.execute(text("UPDATE audit SET actor = 'nobody' WHERE id = 1"))
 
     found = findings(settings_with(home))["audit trail"]
@@ -105,8 +112,10 @@ def test_the_public_address_is_safe_or_said_not_to_be(home: Path, url: str | Non
 
 
 class TestCommands:
-    def run(self, home: Path, *arguments: str, code: int = 0) -> str:
+    def run(self, home: Path, *arguments: str, code: int = 0, database: str = "") -> str:
         environment = {"NARROWS_SERVER_HOME": str(home), "NARROWS_SERVER_PUBLIC_URL": "https://narrows.example"}
+        if database:
+            environment[DATABASE_VARIABLE] = database
         done = CliRunner(env=environment).invoke(app, list(arguments))
         assert done.exit_code == code, done.output
         return done.stdout
@@ -117,15 +126,18 @@ class TestCommands:
 
         assert "receipt.pem is missing" in self.run(home, "doctor", code=1)
 
-    def test_a_backup_is_taken_checked_and_restored(self, home: Path, tmp_path: Path, site: Site) -> None:
+    def test_a_backup_is_taken_checked_and_restored(
+        self, home: Path, tmp_path: Path, site: Site, another: Callable[[Path], Settings]
+    ) -> None:
         backup, restored = str(tmp_path / "b"), tmp_path / "restored"
+        there = another(restored).database_url
 
         taken = json.loads(self.run(home, "backup", backup, "--json"))
         assert json.loads(self.run(home, "backup", backup, "--check", "--json")) == taken
         assert taken["rows"]["customer"] == 1
-        assert json.loads(self.run(restored, "restore", backup, "--json")) == taken
-        assert "kanal" in self.run(restored, "customer", "list")
-        self.run(restored, "doctor")
+        assert json.loads(self.run(restored, "restore", backup, "--json", database=there)) == taken
+        assert "kanal" in self.run(restored, "customer", "list", database=there)
+        self.run(restored, "doctor", database=there)
 
     def test_a_damaged_backup_is_refused_in_one_sentence(self, home: Path, tmp_path: Path) -> None:
         (tmp_path / "b").write_bytes(b"not a backup")

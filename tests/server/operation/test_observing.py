@@ -11,7 +11,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -43,12 +43,28 @@ def lines(log: io.StringIO) -> list[dict[str, object]]:
     return [json.loads(line) for line in log.getvalue().splitlines()]
 
 
+@pytest.fixture
+def take_away(office: Office, request: pytest.FixtureRequest) -> Callable[[], None]:
+    """Put the office's database out of reach."""
+
+    def take() -> None:
+        place = office.settings.home / "narrows.sqlite"
+        if not place.exists():
+            request.getfixturevalue("postgres").drop(office.settings.database_url)
+            return
+        place.rename(office.settings.home / "away")
+        place.mkdir()
+
+    return take
+
+
 class TestProbes:
-    def test_a_server_whose_database_is_away_lives_but_is_not_ready(self, office: Office, browser: Browser) -> None:
+    def test_a_server_whose_database_is_away_lives_but_is_not_ready(
+        self, office: Office, browser: Browser, take_away: Callable[[], None]
+    ) -> None:
         assert (browser.get("/live").status_code, browser.get("/health").status_code) == (200, 200)
-        (office.settings.home / "narrows.sqlite").rename(office.settings.home / "away")
         office.database.close()
-        (office.settings.home / "narrows.sqlite").mkdir()
+        take_away()
 
         assert browser.get("/live").status_code == 200
         assert browser.get("/health").json() == {"status": "the database does not answer", "version": "0.1.0"}

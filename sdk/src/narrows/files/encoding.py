@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from narrows.errors import VideoError
 from narrows.files import first_pass
@@ -17,6 +18,9 @@ from narrows.media.video import Source, TimedPicture
 from narrows.options import CRF_DEFAULT, KEYINT_DEFAULT, Engine, Preset, Tune
 from narrows.session import Encoder, Packet
 from narrows.settings import Settings
+
+if TYPE_CHECKING:
+    from narrows.cluster import Cluster
 
 PASSES_MAX = 2
 
@@ -68,6 +72,7 @@ def encode(
     engine: Engine | str = Engine.AUTO,
     license: Path | None = None,
     settings: Settings | None = None,
+    cluster: Cluster | None = None,
     on_progress: Progress | None = None,
 ) -> EncodeResult:
     """
@@ -76,6 +81,8 @@ def encode(
 
     *bitrate*, bits a second, takes the place of *crf*; with *passes* 2 the file is read twice, and comes nearer to it.
     *maxrate*, bits a second, and *bufsize*, bits, are a receiver's buffer that never overflows.
+
+    With a *cluster* its workers code, to the same bytes; it takes crf, not a bit rate.
 
     *content_class* is your word for content of this kind, such as `animation`; samples of it are drawn together.
     *threads* frames are coded side by side, as many as are usual for the machine if nothing is said; *engine* runs the
@@ -116,6 +123,7 @@ def encode(
             engine=engine,
             license=license,
             settings=settings,
+            cluster=cluster,
         ) as encoder:
             encoder.expect(total)
             before = 0

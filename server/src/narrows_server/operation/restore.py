@@ -93,7 +93,7 @@ def _load(connection: Connection, source: Path, manifest: Manifest, progress: Pr
         if found is None:
             continue
         count = 0
-        for batch in _batches(found, content):
+        for batch in _referred_first(found, _batches(found, content)):
             connection.execute(found.insert(), batch)
             count += len(batch)
             progress(found.name, count)
@@ -103,6 +103,37 @@ def _load(connection: Connection, source: Path, manifest: Manifest, progress: Pr
     for name, expected in manifest.rows.items():
         if loaded.get(name, 0) != expected:
             raise Invalid(f"table {name}: {loaded.get(name, 0)} rows were read, {expected} were backed up")
+
+
+def _referred_first(table: Table, batches: Iterator[list[dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]:
+    """
+    The same rows, those that others of the same table refer to first: a credit note after the invoice that it credits.
+
+    Only of such a table are keys remembered; rows that refer to nothing come as they are read.
+    """
+    references = [
+        (column.name, key.column.name)
+        for column in table.columns
+        for key in column.foreign_keys
+        if key.column.table is table
+    ]
+    if not references:
+        yield from batches
+        return
+    seen: set[tuple[str, Any]] = set()
+    waiting: list[dict[str, Any]] = []
+
+    def can_go(row: dict[str, Any]) -> bool:
+        return all(row[column] is None or (target, row[column]) in seen for column, target in references)
+
+    for batch in batches:
+        waiting += batch
+        while ready := [row for row in waiting if can_go(row)]:
+            waiting = [row for row in waiting if not can_go(row)]
+            seen.update((target, row[target]) for row in ready for _, target in references)
+            yield ready
+    if waiting:
+        raise Invalid(f"table {table.name}: {len(waiting)} rows refer to rows that are not in the backup")
 
 
 def _batches(table: Table, lines: IO[bytes]) -> Iterator[list[dict[str, Any]]]:
