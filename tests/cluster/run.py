@@ -105,7 +105,15 @@ def _encode(
             kill.workers[0].kill()
 
     began = time.monotonic()
-    files.encode(clip, target, keyint=options.keyint, settings=settings, cluster=cluster, on_progress=on_progress)
+    files.encode(
+        clip,
+        target,
+        keyint=options.keyint,
+        threads=1,
+        settings=settings,
+        cluster=cluster,
+        on_progress=on_progress,
+    )
     return time.monotonic() - began
 
 
