@@ -263,6 +263,47 @@ def test_files_that_mkvmerge_joins_decode_as_one(tmp_path: Path, settings: Setti
     assert luma(tmp_path / "joined.y4m") == 2 * luma(tmp_path / "one.y4m")
 
 
+@pytest.mark.skipif(shutil.which("mkvmerge") is None, reason="mkvmerge is not here: apt install mkvtoolnix")
+def test_a_track_that_mkvmerge_took_out_of_mp4_decodes(tmp_path: Path, settings: Settings) -> None:
+    source = a_clip(tmp_path / "source.y4m", frames=4)
+    files.encode(source, tmp_path / "coded.mp4", settings=settings)
+    merged = tmp_path / "merged.mkv"
+    subprocess.run(["mkvmerge", "-q", "-o", str(merged), str(tmp_path / "coded.mp4")], check=True)
+
+    files.decode(tmp_path / "coded.mp4", tmp_path / "before.y4m")
+    files.decode(merged, tmp_path / "after.y4m")
+
+    assert luma(tmp_path / "after.y4m") == luma(tmp_path / "before.y4m")
+    assert files.probe(merged).frame_count == 4
+
+
+def test_gaps_are_filled_to_the_right_number_of_frames_where_times_are_uneven(
+    tmp_path: Path, settings: Settings
+) -> None:
+    """Every third frame comes late by most of a frame; no packet is lost, so no frame is added."""
+    source = a_clip(tmp_path / "source.y4m", frames=13)
+    coded = CodedFile.open(files.encode(source, tmp_path / "coded.mkv", low_delay=True, settings=settings).target)
+    uneven = tmp_path / "uneven.mkv"
+    target = PacketTarget(
+        uneven,
+        container=Container.MATROSKA,
+        configuration=coded.configuration,
+        description=coded.description,
+        frame_rate=coded.frame_rate,
+        time_base=coded.time_base,
+        source=coded.path,
+        start=Fraction(0),
+    )
+    for index, packet in enumerate(coded.packets()):
+        time = packet.time + (Fraction(24, 1000) if index % 3 == 1 else 0)
+        target.write(packet.data, shown=time, coded=time, is_key=packet.is_key, duration=None)
+    target.finish(coded.configuration, has_one_rate=True)
+
+    result = files.decode(uneven, tmp_path / "decoded.y4m", conceal=True)
+
+    assert len(luma(result.target)) == result.frame_count == 13
+
+
 def test_a_lost_tail_is_noticed_when_decoding(tmp_path: Path, settings: Settings) -> None:
     """Where no checksum of the container says so: the last group of pictures is gone as a whole."""
     source = a_clip(tmp_path / "source.y4m", frames=8)

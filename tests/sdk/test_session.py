@@ -132,3 +132,20 @@ def test_pictures_become_frames_and_back(settings: Settings) -> None:
 
     assert np.array_equal(back.luma, picture.luma)
     assert np.array_equal(back.cr, picture.cr)
+
+
+def test_a_second_pass_follows_the_plan_of_the_first(settings: Settings) -> None:
+    pictures = [a_picture(shift=i) for i in range(9)]
+
+    def coded(plan: list[narrows.PlannedGroup] | None, **options: int) -> tuple[int, list[narrows.PlannedGroup]]:
+        with narrows.Encoder(width=64, height=48, settings=settings, **options) as encoder:  # type: ignore[arg-type]
+            if plan is not None:
+                encoder.follow(plan)
+            packets = [p for picture in pictures for p in encoder.encode(picture)] + encoder.flush()
+            return sum(len(p.data) for p in packets), encoder.plan
+
+    first, plan = coded(None, crf=32)
+    second, _ = coded(plan, bitrate=8 * first * 25 // 9)
+
+    assert sum(group.frame_count for group in plan) == 9
+    assert abs(second - first) < 0.3 * first

@@ -21,6 +21,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
     from narrows.cluster import Cluster as Cluster
+    from narrows.codec.budget import PlannedGroup as PlannedGroup
     from narrows.errors import BitstreamError as BitstreamError
     from narrows.errors import ClusterError as ClusterError
     from narrows.errors import CorruptBitstream as CorruptBitstream
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "narrows.cluster": ("Cluster",),
+    "narrows.codec.budget": ("PlannedGroup",),
     "narrows.errors": (
         "BitstreamError",
         "ClusterError",

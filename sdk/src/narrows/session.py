@@ -225,8 +225,13 @@ class Encoder:
         self.close()
 
     def follow(self, plan: Sequence[PlannedGroup]) -> None:
-        """Divide *bitrate* by what a first pass over the same frames has seen; before the first frame."""
+        """Divide *bitrate* by the `plan` of a first pass over the same frames; before the first frame."""
         self._coder.budget.follow(plan)
+
+    @property
+    def plan(self) -> list[PlannedGroup]:
+        """What each group of frames took, for a second pass to `follow`."""
+        return list(self._coder.budget.groups)
 
     def expect(self, frame_count: int | None) -> None:
         """Say how many frames will come, about: *bitrate* is then met at the end; before the first frame."""

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from fractions import Fraction
 from heapq import heappop, heappush
+from math import floor
 from pathlib import Path
 
 from narrows.codec.pool import usual_threads
@@ -82,6 +83,7 @@ def decode(
     usual = usual_threads(header.width, header.height)
     decoder = Decoder(conceal=conceal, threads=1 if conceal else threads or usual, engine=engine)
     done = payload = 0
+    shown_first: Fraction | None = None
     shown_last: Fraction | None = None
     is_uneven = False
     try:
@@ -95,8 +97,11 @@ def decode(
                 break
             steps = 1 if shown_last is None else round((timed.time - shown_last) * rate)
             is_uneven = is_uneven or steps != 1
-            if conceal and 1 < steps <= FILLED_SECONDS_MAX * rate and isinstance(output, Y4MTarget):
-                for _ in range(steps - 1):
+            shown_first = timed.time if shown_first is None else shown_first
+            # Counted from the first, so that uneven times don't add up; late by less than three quarters is not lost.
+            missing = floor((timed.time - shown_first) * rate + Fraction(1, 4)) - done
+            if conceal and 0 < missing <= FILLED_SECONDS_MAX * rate and isinstance(output, Y4MTarget):
+                for _ in range(missing):
                     output.write(timed.picture)
                     done += 1
             output.write(timed.picture, timed.time - first)

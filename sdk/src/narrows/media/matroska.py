@@ -20,9 +20,11 @@ from typing import BinaryIO
 
 from narrows.errors import CorruptBitstream, CutOff, NotABitstream
 from narrows.media.description import Colour, Description, matrix_of_rotation
+from narrows.media.mp4 import configuration_of
 
 CODEC_ID = b"V_NARROWS"
 _PLACEHOLDER_ID = b"V_FFV1"
+_QUICKTIME_ID = b"V_QUICKTIME"
 _PLACEHOLDER_NAME = "n" * 96
 
 MAGIC = bytes.fromhex("1a45dfa3")
@@ -181,8 +183,8 @@ def _stated_checksum(file: BinaryIO, element: Element) -> int | None:
     return int.from_bytes(head[2:], "little")
 
 
-def _video_entry(file: BinaryIO, codec_id: bytes) -> tuple[Element, Element]:
-    """The tracks, and the first track entry with *codec_id*."""
+def _video_entry(file: BinaryIO, is_wanted: Callable[[dict[int, bytes]], bool]) -> tuple[Element, Element]:
+    """The tracks, and the first track entry whose children are wanted."""
     segment, _ = _segment(file)
     for tracks in _elements(file, segment.data, segment.end):
         if tracks.id != _TRACKS:
@@ -191,7 +193,7 @@ def _video_entry(file: BinaryIO, codec_id: bytes) -> tuple[Element, Element]:
             if entry.id != _TRACK_ENTRY:
                 continue
             children = _children(file, entry)
-            if children.get(_CODEC_ID) == codec_id:
+            if is_wanted(children):
                 return tracks, entry
         break
     raise NotABitstream("this Matroska file has no track coded with Narrows")
@@ -205,13 +207,25 @@ def _children(file: BinaryIO, parent: Element) -> dict[int, bytes]:
 
 
 def read_track(path: Path) -> tuple[bytes, Description]:
-    """The configuration of the `V_NARROWS` track and how to show it; raises NotABitstream without one."""
+    """The configuration of our track and how to show it; raises NotABitstream without one."""
     with path.open("rb") as file:
-        _, entry = _video_entry(file, CODEC_ID)
+        _, entry = _video_entry(file, lambda children: _private(children) is not None)
         children = _children(file, entry)
-        if _CODEC_PRIVATE not in children:
-            raise NotABitstream("the V_NARROWS track has no configuration")
-        return children[_CODEC_PRIVATE], _description(children.get(_VIDEO, b""))
+        private = _private(children)
+        assert private is not None
+        return private, _description(children.get(_VIDEO, b""))
+
+
+def _private(children: dict[int, bytes]) -> bytes | None:
+    """
+    Our configuration in a track entry, None in those of others.
+
+    A tool that takes a track out of MP4 keeps its sample entry (RFC 9559 §A.4: V_QUICKTIME), and our box in it.
+    """
+    private = children.get(_CODEC_PRIVATE)
+    if private is None or children.get(_CODEC_ID) == CODEC_ID:
+        return private
+    return configuration_of(private) if children.get(_CODEC_ID) == _QUICKTIME_ID else None
 
 
 def _description(video: bytes) -> Description:
@@ -303,7 +317,7 @@ def shape_track(path: Path, description: Description) -> None:
 def _rewrite_track(path: Path, description: Description, change: Callable[[dict[int, bytes]], None]) -> None:
     """Write the placeholder's track entry anew, in the room that its name made."""
     with path.open("r+b") as file:
-        tracks, entry = _video_entry(file, _PLACEHOLDER_ID)
+        tracks, entry = _video_entry(file, lambda children: children.get(_CODEC_ID) == _PLACEHOLDER_ID)
         children = _children(file, entry)
         title = children.pop(_NAME, b"").decode()
         if not title.startswith(_PLACEHOLDER_NAME):

@@ -177,6 +177,12 @@ def _configuration(movie: bytes, entry: Box) -> bytes:
     raise NotABitstream("the nrws sample entry has no configuration")
 
 
+def configuration_of(entry: bytes) -> bytes | None:
+    """Our configuration in a sample entry that stands alone, None in those of others."""
+    kind = Box(entry[4:8], 0, 8, len(entry))
+    return _configuration(entry, kind) if kind.type == SAMPLE_ENTRY else None
+
+
 def _description(movie: bytes, track: Box, entry: Box) -> Description:
     width, height = struct.unpack_from(">HH", movie, entry.start + 32)
     colour, aspect = Colour(), Fraction(1)
