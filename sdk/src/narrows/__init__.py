@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from narrows.media.description import Colour as Colour
     from narrows.media.packets import Container as Container
     from narrows.media.picture import Picture as Picture
+    from narrows.options import Device as Device
     from narrows.options import Engine as Engine
     from narrows.options import Preset as Preset
     from narrows.options import Tune as Tune
@@ -95,7 +96,7 @@ _HOME = {
         "probe",
     ),
     "narrows.tasks": ("adecode", "aencode"),
-    "narrows.options": ("Engine", "Preset", "Tune"),
+    "narrows.options": ("Device", "Engine", "Preset", "Tune"),
     "narrows.media.description": ("Colour",),
     "narrows.media.packets": ("Container",),
     "narrows.media.picture": ("Picture",),

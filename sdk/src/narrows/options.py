@@ -35,6 +35,17 @@ class Tune(StrEnum):
     FIDELITY = "fidelity"
 
 
+class Device(StrEnum):
+    """
+    Where the networks run: `auto` takes a GPU if torch finds one. What decides on symbols runs on the CPU in any case.
+    """
+
+    AUTO = "auto"
+    CUDA = "cuda"
+    MPS = "mps"
+    CPU = "cpu"
+
+
 class Engine(StrEnum):
     """What runs the networks: `onnx` where ONNX Runtime is installed (`narrows[fast]`), else `torch`; same symbols."""
 

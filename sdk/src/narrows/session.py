@@ -36,6 +36,7 @@ from narrows.media.quality import psnr
 from narrows.options import (
     CRF_DEFAULT,
     KEYINT_DEFAULT,
+    Device,
     EncodeOptions,
     Engine,
     Preset,
@@ -114,7 +115,8 @@ class Encoder:
     ...         send(packet.data)
 
     Frames are `av.VideoFrame`, NumPy arrays or torch tensors: RGB `[H, W, 3]` or `[3, H, W]`, or three planes, uint8.
-    Frames that do not predict from each other are coded side by side on *threads* threads; *engine* runs the networks.
+    Frames that do not predict from each other are coded side by side on *threads* threads; *engine* runs the networks
+    on *device*, on a cluster always the CPU.
     With a *cluster* its workers code; `close` drops what they have not given back.
 
     Raises LicenseRefused when the license does not permit it, LedgerDamaged and UsageError when usage can't be
@@ -138,6 +140,7 @@ class Encoder:
         content_class: str = "",
         threads: int | None = None,
         engine: Engine | str = Engine.AUTO,
+        device: Device | str = Device.CPU,
         license: Path | None = None,
         settings: Settings | None = None,
         cluster: Cluster | None = None,
@@ -174,7 +177,7 @@ class Encoder:
             )
             stack.callback(self.permission.release)
             self._meter.require_room()
-            self._model: LoadedModel = ready_model(Engine(engine))
+            self._model: LoadedModel = ready_model(Engine(engine), Device(device))
             self._resources = stack.pop_all()
         self._wake_reporter = report_in_background(self._settings, self.permission.license)
         self._coder = self._local_coder(threads) if cluster is None else self._coder_on(cluster, Engine(engine))
@@ -340,18 +343,25 @@ class Decoder:
     Decodes packets in coding order, from any key frame on, to frames in display order.
 
     Needs no license, no network and no state folder. With *conceal*, a frame that can't be decoded is shown as the one
-    before it until the next key frame. *engine* runs the networks. With several *threads*, `begin` decodes frames side
-    by side. One caller at a time; RuntimeError for the others.
+    before it until the next key frame. *engine* runs the networks on *device*. With several *threads*, `begin` decodes
+    frames side by side. One caller at a time; RuntimeError for the others.
 
     >>> decoder = narrows.Decoder()
     >>> frames = [frame for packet in packets for frame in decoder.decode(packet)]
     """
 
-    def __init__(self, *, conceal: bool = False, threads: int = 1, engine: Engine | str = Engine.AUTO) -> None:
+    def __init__(
+        self,
+        *,
+        conceal: bool = False,
+        threads: int = 1,
+        engine: Engine | str = Engine.AUTO,
+        device: Device | str = Device.CPU,
+    ) -> None:
         if conceal and threads > 1:
             raise ValueError("what is concealed depends on the frame before: conceal needs a single thread")
-        self._engine = Engine(engine)
-        self._coder = FrameDecoder(threads=threads, engine=self._engine)
+        self._engine, self._device = Engine(engine), Device(device)
+        self._coder = FrameDecoder(threads=threads, engine=self._engine, device=self._device)
         self._conceals = conceal
         self._is_broken = False
         self._waiting = 0
@@ -393,7 +403,7 @@ class Decoder:
         repeated: list[Picture] = []
         if is_key_packet(data):
             repeated = self._repeat()
-            self._coder, self._is_broken = FrameDecoder(engine=self._engine), False
+            self._coder, self._is_broken = FrameDecoder(engine=self._engine, device=self._device), False
         self._waiting += 1
         if self._is_broken:
             return repeated

@@ -22,7 +22,7 @@ from narrows.cli import license as license_commands
 from narrows.cli import savings as savings_commands
 from narrows.cli import usage as usage_commands
 from narrows.cli.terminal import Json, LicensePath, err, notice, out, progress_bar, reports_errors, show
-from narrows.options import CRF_DEFAULT, CRF_MAX, KEYINT_DEFAULT, Engine, Preset, Tune, parse_bits
+from narrows.options import CRF_DEFAULT, CRF_MAX, KEYINT_DEFAULT, Device, Engine, Preset, Tune, parse_bits
 from narrows.packaging.playlist import Variant
 from narrows.version import VERSION
 
@@ -62,6 +62,9 @@ def joined(address: str | None) -> Iterator[Cluster | None]:
         yield cluster
 
 
+DeviceOption = Annotated[Device, typer.Option(help="Where they run; auto: a GPU if torch finds one.")]
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         out.print(f"narrows {VERSION}")
@@ -95,6 +98,7 @@ def encode(
     ] = "",
     threads: Annotated[int | None, typer.Option(min=1, max=64, help="Frames coded side by side.")] = None,
     engine: EngineOption = Engine.AUTO,
+    device: DeviceOption = Device.CPU,
     cluster: ClusterAddress = None,
     license: LicensePath = None,
     as_json: Json = False,
@@ -127,6 +131,7 @@ def encode(
             content_class=content_class,
             threads=threads,
             engine=engine,
+            device=device,
             license=license,
             cluster=joined_cluster,
             on_progress=update,
@@ -219,6 +224,7 @@ def decode(
     ] = False,
     threads: Annotated[int | None, typer.Option(min=1, max=64, help="Frames decoded side by side.")] = None,
     engine: EngineOption = Engine.AUTO,
+    device: DeviceOption = Device.CPU,
     as_json: Json = False,
 ) -> None:
     """
@@ -237,6 +243,7 @@ def decode(
             conceal=conceal,
             threads=threads,
             engine=engine,
+            device=device,
             on_progress=update,
         )
     notice(result.notices, as_json=as_json)

@@ -29,7 +29,7 @@ from narrows.codec.refinement import Code, cost, refine
 from narrows.codec.weights import LoadedModel, require_model
 from narrows.errors import CorruptBitstream
 from narrows.media.picture import Picture
-from narrows.options import EncodeOptions, Engine, Preset, Tune
+from narrows.options import Device, EncodeOptions, Engine, Preset, Tune
 
 _FAR = 4
 """Frames from which on motion is searched in two steps as well."""
@@ -227,20 +227,21 @@ class FrameEncoder:
         return self._encode_inter(seen, place, order, kept, self._flows(place, lumas), refines=refines)
 
     def _flows(self, place: Place, lumas: list[NDArray[np.uint8]]) -> tuple[torch.Tensor, torch.Tensor]:
-        def flow(reference: int) -> torch.Tensor:
+        def hint(reference: int) -> torch.Tensor:
             is_far = abs(place.position - reference) >= _FAR
             halfway = lumas[(place.position + reference) // 2] if is_far else None
-            return self._hints.between(lumas[place.position], lumas[reference], halfway)
+            flow = self._hints.between(lumas[place.position], lumas[reference], halfway)
+            return flow.to(self._model.device)
 
-        first = flow(place.first)
-        return first, first if place.second == place.first else flow(place.second)
+        first = hint(place.first)
+        return first, first if place.second == place.first else hint(place.second)
 
     @torch.no_grad()
     def _encode_key(self, seen: Seen, order: int) -> _Coded:
         quality = offset_quality(self._base, None)
         condition = Condition.of_frame(quality, visual=self._is_visual)
         intra = self._model.networks.intra
-        planes = seen.picture.to_planes()
+        planes = seen.picture.to_planes().to(self._model.device)
 
         def code(latents: torch.Tensor, coder: SymbolCoder) -> Reference:
             return intra.code(latents, coder, condition=condition, size=self._size)
@@ -276,7 +277,7 @@ class FrameEncoder:
         first, second = kept[place.first], kept[place.second]
         setting = _Setting.of(position, first, second, quality_index=quality, is_visual=self._is_visual)
         neighbours, condition, size = setting.neighbours, setting.condition, self._size
-        inter, planes = self._model.networks.inter, seen.picture.to_planes()
+        inter, planes = self._model.networks.inter, seen.picture.to_planes().to(self._model.device)
         motion_writer = StreamWriter(self._model.tables)
         motion = inter.analyse_motion(planes, neighbours, hints, condition)
 
@@ -358,8 +359,8 @@ class FrameDecoder:
     to divide a frame: most of its steps are small, and nobody has to wait for the slower half.
     """
 
-    def __init__(self, *, threads: int = 1, engine: Engine = Engine.TORCH) -> None:
-        self._engine = engine
+    def __init__(self, *, threads: int = 1, engine: Engine = Engine.TORCH, device: Device = Device.CPU) -> None:
+        self._engine, self._device = engine, device
         self._model: LoadedModel | None = None
         self._header: StreamHeader | None = None
         self._begun: dict[int, _Begun] = {}
@@ -401,7 +402,8 @@ class FrameDecoder:
         packet, crc = FramePacket.from_bytes(data, {b.position: b.crc for b in self._begun.values()})
         self._check_order(packet)
         if packet.header is not None:
-            self._model, self._header = require_model(packet.header.model_id, self._engine), packet.header
+            self._model = require_model(packet.header.model_id, self._engine, self._device)
+            self._header = packet.header
         if self._model is None or self._header is None:
             raise CorruptBitstream("the stream does not start with a key frame", byte_offset=0)
         references = [self._begun[position] for position in packet.references or ()]

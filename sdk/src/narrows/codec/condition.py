@@ -79,6 +79,6 @@ class Modulation(nn.Module):
         nn.init.zeros_(self.affine.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, condition: Condition) -> Tensor:
-        scale, shift = self.affine(condition.vector()).chunk(2, 1)
+        scale, shift = self.affine(condition.vector().to(x.device)).chunk(2, 1)
         modulated: Tensor = x * (1 + scale) + shift
         return modulated

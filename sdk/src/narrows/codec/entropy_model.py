@@ -217,29 +217,32 @@ class EntropyModel(nn.Module):
         """
         Walk the hyper-latents and both passes through *coder*.
 
+        Symbols and scales stay on the CPU, whatever device the rest of the networks is on: that is what makes them the
+        same everywhere.
+
         *latents* `[B, C, H, W]` or None while decoding; *size* is (H, W) of the latents. *kin* are the symbols of
         the reference that was coded last: the frame most like this one.
         """
         height, width = size
         hyper_size = (-(-height // HYPER_MULTIPLE), -(-width // HYPER_MULTIPLE))
-        wanted = None if latents is None else self.hyper_analysis(pad_to_multiple(latents, HYPER_MULTIPLE))
+        wanted = None if latents is None else self.hyper_analysis(pad_to_multiple(latents, HYPER_MULTIPLE)).cpu()
         hyper = coder.code(wanted, self.scales.of_hyper_latents(condition.planes(*hyper_size)), None)
 
         mask, rest = pass_masks(self.latents, height, width)
         fused, features, mean, step, scales = self.expect_first(hyper, context, kin, condition, size)
-        symbols = coder.code(None if latents is None else (latents - mean) / step, scales, mask)
+        symbols = coder.code(None if latents is None else ((latents - mean) / step).cpu(), scales, mask)
 
         mean, scales = self.expect_second(fused, features, mean, step, symbols, mask, condition)
-        more = coder.code(None if latents is None else (latents - mean) / step, scales, rest)
+        more = coder.code(None if latents is None else ((latents - mean) / step).cpu(), scales, rest)
         symbols = symbols + more
-        return CodedLatents(values=torch.addcmul(mean, symbols, step), symbols=symbols)
+        return CodedLatents(values=torch.addcmul(mean, symbols.to(mean.device), step), symbols=symbols)
 
     def expect_first(
         self, hyper: Tensor, context: Tensor | None, kin: Tensor | None, condition: Condition, size: tuple[int, int]
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """What both passes share, twice: for means and for scales; then means, steps and scale indices."""
         height, width = size
-        parts = [self.hyper_synthesis(hyper)[..., :height, :width]]
+        parts = [self.hyper_synthesis(hyper.to(self.first_mean.weight.device))[..., :height, :width]]
         if context is not None:
             parts.append(context)
         fused = self.fuse(torch.cat(parts, 1), condition)
@@ -259,11 +262,12 @@ class EntropyModel(nn.Module):
         condition: Condition,
     ) -> tuple[Tensor, Tensor]:
         """Means of all latents, those of the first pass as they were, and the second pass' scale indices."""
-        seen = torch.addcmul(mean, symbols, step) * mask
+        given = mask.to(mean.device)
+        seen = torch.addcmul(mean, symbols.to(mean.device), step) * given
         correction = self.second_mean(torch.cat([fused, seen[:, : self.latents - self.details]], 1))
         planes = condition.planes(symbols.shape[-2], symbols.shape[-1])
         scales = self.scales.second_pass(features, planes, symbols)
-        return torch.addcmul(mean, self._with_details(correction, 0.0), 1 - mask), scales
+        return torch.addcmul(mean, self._with_details(correction, 0.0), 1 - given), scales
 
 
 def _still(layer: nn.Conv2d) -> nn.Conv2d:

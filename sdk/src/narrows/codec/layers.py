@@ -7,6 +7,7 @@ Shapes are `[B, C, H, W]` throughout. Pictures are packed from 4:2:0 into 96 pla
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -66,6 +67,13 @@ def lower_bound(x: Tensor, bound: float) -> Tensor:
     return bounded
 
 
+def in_full_precision(device: torch.device) -> AbstractContextManager[None]:
+    """A stretch in which nothing on *device* is computed in fewer bits than its tensors have."""
+    if not torch.amp.is_autocast_available(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
+
+
 class FullConv(nn.Conv2d):
     """
     A convolution that stays in float32 where training lets others run in bfloat16.
@@ -74,7 +82,7 @@ class FullConv(nn.Conv2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
+        with in_full_precision(x.device):
             return super().forward(x.float())
 
 
@@ -189,9 +197,10 @@ class QualityScale(nn.Module):
         self.visual_highest = nn.Parameter(torch.zeros(1, width, 1, 1))
 
     def forward(self, condition: Condition) -> Tensor:
-        lowest = self.log_lowest + condition.visual * self.visual_lowest
-        highest = self.log_highest + condition.visual * self.visual_highest
-        return torch.exp(lowest + (highest - lowest) * condition.quality)
+        visual, quality = (x.to(self.log_lowest.device) for x in (condition.visual, condition.quality))
+        lowest = self.log_lowest + visual * self.visual_lowest
+        highest = self.log_highest + visual * self.visual_highest
+        return torch.exp(lowest + (highest - lowest) * quality)
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -21,10 +22,11 @@ import torch
 
 from narrows.codec import acceleration
 from narrows.codec.bitstream import MODEL_ID_BYTES
+from narrows.codec.entropy_model import EntropyModel
 from narrows.codec.model import Model
 from narrows.codec.range_coder import Table, TableSet, symbol_tables
 from narrows.errors import UnsupportedBitstream, VideoError
-from narrows.options import Engine
+from narrows.options import Device, Engine
 
 WEIGHTS_NAME = "narrows-1.safetensors"
 _TABLES = "tables"
@@ -38,6 +40,11 @@ class LoadedModel:
     networks: Model
     tables: TableSet
     model_id: bytes
+
+    @property
+    def device(self) -> torch.device:
+        """Where pictures go."""
+        return self.networks.inter.head.weight.device
 
 
 def save_weights(networks: Model, path: Path) -> None:
@@ -73,12 +80,53 @@ def shipped_model() -> LoadedModel:
 _LOADING = Lock()
 
 
-def ready_model(engine: Engine = Engine.AUTO) -> LoadedModel:
-    """The weights of this release on *engine*; raises VideoError when that is not installed."""
+def ready_model(engine: Engine = Engine.AUTO, device: Device = Device.CPU) -> LoadedModel:
+    """The weights of this release on *engine* and *device*; raises VideoError when one of them is not there."""
+    place = resolved(device)
+    if place.type != "cpu":
+        if engine is Engine.ONNX:
+            raise VideoError(f"the engine onnx runs on the CPU only; for {place.type} choose torch, or auto")
+        with _LOADING:
+            return _model_on(place)
     if engine is Engine.ONNX and not acceleration.is_available():
         raise VideoError('the engine onnx is not installed: pip install "narrows[fast]"')
     with _LOADING:
         return shipped_model() if engine is Engine.TORCH or not acceleration.is_available() else _accelerated_model()
+
+
+def resolved(device: Device) -> torch.device:
+    """What *device* means on this machine."""
+    there: dict[Device, Callable[[], bool]] = {
+        Device.CUDA: torch.cuda.is_available,
+        Device.MPS: torch.backends.mps.is_available,
+        Device.CPU: lambda: True,
+    }
+    if device is Device.AUTO:
+        return torch.device(next(name for name, is_there in there.items() if is_there()).value)
+    if not there[device]():
+        raise VideoError(
+            f"this machine, or this build of torch, has no device {device.value}; cpu and auto always work"
+        )
+    return torch.device(device.value)
+
+
+@lru_cache(maxsize=1)
+def _model_on(place: torch.device) -> LoadedModel:
+    plain = shipped_model()
+    torch.backends.cudnn.allow_tf32 = False  # Ten bits of a mean are not enough for the last level of a pixel.
+    return LoadedModel(moved(copy.deepcopy(plain.networks), place), plain.tables, plain.model_id)
+
+
+def moved(networks: Model, place: torch.device) -> Model:
+    """*networks* on *place*, but for those that decide on probabilities: these need the CPU's sums, bit for bit."""
+    entropy_models = [module for module in networks.modules() if isinstance(module, EntropyModel)]
+    staying = [model.scales for model in entropy_models]
+    for model in entropy_models:
+        del model.scales
+    networks.to(place)
+    for model, scales in zip(entropy_models, staying, strict=True):
+        model.scales = scales
+    return networks
 
 
 @lru_cache(maxsize=1)
@@ -90,7 +138,7 @@ def _accelerated_model() -> LoadedModel:
     return LoadedModel(networks, plain.tables, plain.model_id)
 
 
-def require_model(model_id: bytes, engine: Engine = Engine.TORCH) -> LoadedModel:
+def require_model(model_id: bytes, engine: Engine = Engine.TORCH, device: Device = Device.CPU) -> LoadedModel:
     """The weights that a stream names; raises UnsupportedBitstream when this release lacks them."""
     model = shipped_model()
     if model_id != model.model_id:
@@ -98,4 +146,4 @@ def require_model(model_id: bytes, engine: Engine = Engine.TORCH) -> LoadedModel
             f"the stream was made with weights {model_id.hex()}; this release has {model.model_id.hex()}. "
             "Install the release that carries them."
         )
-    return ready_model(engine)
+    return ready_model(engine, device)

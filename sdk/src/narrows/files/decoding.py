@@ -20,7 +20,7 @@ from narrows.media.coded_file import CodedFile
 from narrows.media.picture import Picture
 from narrows.media.raw import LosslessTarget, PictureTarget, Y4MTarget
 from narrows.media.video import TimedPicture
-from narrows.options import Engine
+from narrows.options import Device, Engine
 from narrows.session import Decoder
 
 FILLED_SECONDS_MAX = 10
@@ -50,6 +50,7 @@ def decode(
     conceal: bool = False,
     threads: int | None = None,
     engine: Engine | str = Engine.AUTO,
+    device: Device | str = Device.CPU,
     on_progress: Progress | None = None,
 ) -> DecodeResult:
     """
@@ -60,7 +61,8 @@ def decode(
     network.
 
     Frames are decoded side by side on *threads* threads, as many as are usual for the machine and the size of the
-    pictures if nothing is said; what is concealed has one. *engine* runs the networks.
+    pictures if nothing is said; what is concealed has one. *engine* runs the networks
+    on *device*.
 
     Raises BitstreamError when *source* is damaged or not ours, `CutOff` when its end is missing, and VideoError when
     *target* can't be written; then there is no *target*.
@@ -81,7 +83,7 @@ def decode(
     notices = [f"{source.name}: {what}; decoded as far as it goes" for what in coded.damage]
     output = _picture_target(target, coded, rate, first)
     usual = usual_threads(header.width, header.height)
-    decoder = Decoder(conceal=conceal, threads=1 if conceal else threads or usual, engine=engine)
+    decoder = Decoder(conceal=conceal, threads=1 if conceal else threads or usual, engine=engine, device=device)
     done = payload = 0
     shown_first: Fraction | None = None
     shown_last: Fraction | None = None

@@ -15,7 +15,7 @@ from narrows.files import first_pass
 from narrows.files.progress import Progress
 from narrows.media.packets import Container, PacketTarget, container_of
 from narrows.media.video import Source, TimedPicture
-from narrows.options import CRF_DEFAULT, KEYINT_DEFAULT, Engine, Preset, Tune
+from narrows.options import CRF_DEFAULT, KEYINT_DEFAULT, Device, Engine, Preset, Tune
 from narrows.session import Encoder, Packet
 from narrows.settings import Settings
 
@@ -70,6 +70,7 @@ def encode(
     content_class: str = "",
     threads: int | None = None,
     engine: Engine | str = Engine.AUTO,
+    device: Device | str = Device.CPU,
     license: Path | None = None,
     settings: Settings | None = None,
     cluster: Cluster | None = None,
@@ -121,6 +122,7 @@ def encode(
             content_class=content_class,
             threads=threads,
             engine=engine,
+            device=device,
             license=license,
             settings=settings,
             cluster=cluster,

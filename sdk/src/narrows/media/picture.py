@@ -58,6 +58,7 @@ class Picture:
     @classmethod
     def from_reference(cls, luma: Tensor, chroma: Tensor, width: int, height: int) -> Picture:
         """Cut a reconstruction in −½..½ to size and round it to 8 bits."""
+        luma, chroma = luma.cpu(), chroma.cpu()
 
         def plane(x: Tensor, columns: int, rows: int) -> Plane:
             samples = (x[:rows, :columns] + 0.5).mul_(255).round_().clamp_(0, 255)
