@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import socket
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +20,7 @@ from narrows_server.invoices.commands import invoices
 from narrows_server.journal.commands import journal
 from narrows_server.key_commands import keys
 from narrows_server.licenses.commands import licenses, revocations
-from narrows_server.office import Office, initialise
+from narrows_server.office import initialise
 from narrows_server.operation import commands as operation
 from narrows_server.parties.commands import billing, entities
 from narrows_server.parties.party import Seller
@@ -32,12 +28,9 @@ from narrows_server.payments.commands import payments
 from narrows_server.people.commands import people
 from narrows_server.rotation import adopt_roots
 from narrows_server.statements.commands import close_month, statements
-from narrows_server.terminal import AsJson, Home, group, office_of, quoted, say, settings_of, show_json
+from narrows_server.terminal import AsJson, Home, group, quoted, say, settings_of, show_json
 from narrows_server.usage.commands import usage
 from narrows_server.webhooks.commands import webhooks
-
-BACKLOG = 2048
-SHUTDOWN_SECONDS_MAX = 10
 
 app = group("Issue licenses, take in usage reports, close months, write invoices.")
 for name, part in (
@@ -139,68 +132,21 @@ def init(
         say(f"{quoted(settings.home)} is set up already; nothing was changed")
 
 
-@app.command()
-def serve(
+@app.command("serve")
+def serve_office(
     home: Home = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the port; needs PostgreSQL.")] = 1,
 ) -> None:
     """
     Serve the API and the console until SIGTERM or Ctrl-C; requests under way are finished.
 
     [dim]narrows-server serve --home /srv/narrows --port 8080[/]
     """
-    with office_of(home) as office:
-        _serve(office, host, port)
+    from narrows_server.serving import serve  # Late: no other command needs a web server.
 
-
-def _serve(office: Office, host: str, port: int) -> None:
-    import uvicorn  # Late, like the application: no other command needs a web server.
-
-    from narrows_server.app import create_app
-    from narrows_server.limits import Rates
-    from narrows_server.operation import tracing
-    from narrows_server.operation.observing import set_up_log
-
-    set_up_log()
-    app = create_app(office, rates=Rates())
-    if office.settings.is_traced:
-        tracing.trace(app, office.database)
-    config = uvicorn.Config(
-        app,
-        log_config=None,  # The log is set up already.
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS_MAX,
-    )
-    with _listen(host, port) as listener:
-        bound_host, bound_port = listener.getsockname()[:2]
-        url = f"http://[{bound_host}]:{bound_port}" if ":" in bound_host else f"http://{bound_host}:{bound_port}"
-        _write_address(office.settings.address, url)
-        typer.echo(f"listening on {url}")
-        # uvicorn finishes what is under way and then raises the signal once more; that second one is ours to end.
-        signal.signal(signal.SIGTERM, lambda *_: None)
-        try:
-            uvicorn.Server(config).run(sockets=[listener])
-        finally:
-            office.settings.address.unlink(missing_ok=True)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    # Bound here and not by uvicorn, so that the port is known, and taken, before anybody is told of it.
-    try:
-        return socket.create_server(
-            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=BACKLOG
-        )
-    except OSError as error:
-        raise Invalid(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
-
-
-def _write_address(path: Path, url: str) -> None:
-    draft = path.with_name(f".{path.name}")
-    draft.write_text(json.dumps({"url": url, "pid": os.getpid()}) + "\n", encoding="utf-8")
-    draft.replace(path)
+    serve(settings_of(home), host=host, port=port, workers=workers, say=lambda url: typer.echo(f"listening on {url}"))
 
 
 def main() -> None:

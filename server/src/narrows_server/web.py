@@ -159,6 +159,9 @@ def changing(action: Action) -> Any:
 
 async def read_body(request: Request, *, bytes_max: int, too_large: type[ServerError] = ReportTooLarge) -> bytes:
     """The body, read no further than *bytes_max*. Raises *too_large*."""
+    said = request.headers.get("content-length", "0")
+    if said.isdecimal() and int(said[:20]) > bytes_max:
+        raise too_large(f"the body has more than {bytes_max} bytes")
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

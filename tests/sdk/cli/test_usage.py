@@ -5,11 +5,16 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from narrows.cli.usage import app
+from narrows.reporting.signatures import check_signatures
 from narrows.settings import Settings
+from narrows.usage.machine import open_meter
+from narrows_metering.errors import ReceiptRefused
 from narrows_metering.report import decode_report
 from narrows_metering.report_file import read_reports
 from narrows_server.cli import app as server_app
@@ -63,6 +68,18 @@ class TestStatus:
 
         assert (reported["record_count"], reported["report_count"]) == (3, 1)
         assert json.loads(run("status", "--json").stdout)["unreported"] == 0
+
+    def test_the_vendors_signature_of_every_receipt_is_verified(self, run: Run, machine: Settings) -> None:
+        run("report")
+        found = json.loads(run("verify", "--json").stdout)
+        assert (found["verified_receipts"], found["receipts_of_unknown_keys"]) == (1, 0)
+
+        with open_meter(machine) as meter:
+            (kept,) = meter.ledger.receipts()
+        head, payload, signature = kept.token.split(".")
+        forged = f"{head}.{payload}.{'A' * len(signature)}"
+        with pytest.raises(ReceiptRefused, match="not signed by the vendor"):
+            check_signatures([replace(kept, token=forged)], machine, datetime.now(UTC))
 
     def test_damage_is_exit_code_one_and_recovery_ends_it(self, run: Run, machine: Settings) -> None:
         machine.ledger_path.write_bytes(b"nonsense" * 1000)

@@ -59,15 +59,20 @@ def status(
 @reports_errors
 def verify(as_json: Json = False) -> None:
     """
-    Verify the whole ledger: every record, every link, every receipt; exit code 1 naming the first that fails.
+    Verify the whole ledger: every record, every link, every receipt and its signature; exit code 1 naming the first
+    that fails.
 
     Example: narrows usage verify
     """
+    from narrows.reporting.signatures import check_signatures
     from narrows.usage.machine import open_meter, translated
 
-    with open_meter(Settings.read()) as meter, translated():
+    settings = Settings.read()
+    with open_meter(settings) as meter, translated():
         head = meter.ledger.verify()
-    show({"verified_records": head.seq, "head_hash": head.hash}, as_json=as_json, title="the ledger verifies")
+        signatures = check_signatures(meter.ledger.receipts(), settings, datetime.now(UTC))
+    found = {"verified_records": head.seq, "head_hash": head.hash} | plain(signatures)
+    show(found, as_json=as_json, title="the ledger verifies")
 
 
 @app.command()
