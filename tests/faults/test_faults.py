@@ -124,8 +124,8 @@ def test_hostile_bodies_are_refused_and_the_server_stays_small(on_sqlite: Vendor
             connection.sendall(b"Content-Length: 999999999999\r\n\r\n")
             assert connection.recv(12) == b"HTTP/1.1 413"
         with server.connect() as connection:
-            connection.sendall(b"POST /v1/leases HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
-            for _ in range(16):  # A body without an end: it is answered as soon as it is too large.
+            connection.sendall(b"POST /v1/customers HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for _ in range(17):  # A body without an end: it is answered as soon as it is too large.
                 connection.sendall(b"10000\r\n" + bytes(1 << 16) + b"\r\n")
             assert connection.recv(12) == b"HTTP/1.1 413"
         assert server.send(report) == 200
