@@ -70,10 +70,15 @@ class _Kept:
 
 @dataclass(frozen=True, slots=True)
 class _Coded:
-    """What became of a picture; no frame where it was coded before."""
+    """What became of a picture: its frame, none where it was coded before; and what others predict from, if any do."""
 
     frame: CodedFrame | None
-    kept: _Kept
+    reference: _Kept | None
+
+    @property
+    def kept(self) -> _Kept:
+        assert self.reference is not None, "a frame that nothing was to predict from"
+        return self.reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,10 @@ class _Setting:
         )
         neighbours = Neighbours(first.reference, second.reference, offsets, kin.reference)
         return cls(neighbours, condition, crc_seed(first.crc, second.crc))
+
+
+def _without_reference(work: Callable[[], _Coded]) -> _Coded:
+    return _Coded(work().frame, None)
 
 
 class FrameEncoder:
@@ -204,9 +213,12 @@ class FrameEncoder:
         lumas = [start.luma, *(seen.luma for seen in pictures)]
         begun: dict[int, Future[_Coded]] = {0: Future()}
         begun[0].set_result(_Coded(None, start.kept))
+        wanted = {span, *(position for place in places(span) for position in (place.first, place.second))}
         for order, place in enumerate(places(span), self._order):
             needed = {p: begun[p] for p in (0, place.first, place.second)}
             work = partial(self._encode_place, pictures[place.position - 1], place, order, needed, lumas, refines)
+            if place.position not in wanted:  # Half of them: not kept, as each takes 40 MB at 1920×1080.
+                work = partial(_without_reference, work)
             begun[place.position] = self._pool.start(work, list(needed.values()))
         coded = [begun[place.position].result() for place in places(span)]
         self._order += span
