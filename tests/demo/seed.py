@@ -6,9 +6,11 @@ The same day gives the same figures. Every report is signed, every month closed 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 
 from narrows_metering.terms import Period
 from narrows_server import audit
@@ -69,9 +71,9 @@ SIGN_INS = (
 )
 
 
-def seed(home: Path, *, now: datetime) -> Settings:
-    """Make a state folder with the whole story up to *now*."""
-    settings = Settings.read({}, home=home)
+def seed(home: Path, *, now: datetime, environ: Mapping[str, str] = MappingProxyType({})) -> Settings:
+    """Make a state folder with the whole story up to *now*; *environ* may name another database."""
+    settings = Settings.read(environ, home=home)
     periods = _closed_months(now, MONTHS)
     begun = periods[0].start - timedelta(days=20)
     initialise(settings, VENDOR, clock=lambda: begun)

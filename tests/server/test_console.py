@@ -17,7 +17,6 @@ from fastapi.routing import APIRoute
 from narrows_server import app
 from narrows_server.access.roles import Action, Role, permitted
 from narrows_server.console.gate import PagePermit
-from narrows_server.console.savings import by_month
 from narrows_server.invoices import repository as invoices
 from narrows_server.licenses import repository as licenses
 from narrows_server.office import Office, open_office
@@ -28,6 +27,7 @@ from narrows_server.people import sessions
 from narrows_server.proposals import service as proposals
 from narrows_server.settings import DATABASE_VARIABLE, Settings
 from narrows_server.statements import repository as statements
+from narrows_server.statements import rollup
 from narrows_server.usage import repository as usage
 
 from tests.demo.seed import SIGN_INS, seed
@@ -232,8 +232,8 @@ class TestPages:
         page = seat_of(demo, "owner@narrows.example").get("/").text
         rows = re.findall(r'data-value="(\d+)">.*?</td><td class="number" data-value="(\d+)"', page)
         with demo.database.snapshot() as session:
-            months = by_month(statements.list_current(session))
-            assert [(str(one.baseline_bytes), str(one.delivered_bytes)) for _, _, one in months] == rows
+            months = rollup.by_month(session).values()
+            assert [(str(one.baseline_bytes), str(one.delivered_bytes)) for one in months] == rows
 
     def test_pages_are_well_formed_and_every_table_names_its_columns(self, demo: Office) -> None:
         for path, text in crawl(seat_of(demo, "owner@narrows.example")).items():

@@ -164,6 +164,12 @@ def test_invoices_from_before_there_were_legal_entities_keep_every_byte(fresh_ur
 
         with database.engine.connect() as connection:
             assert connection.execute(text("SELECT name, address FROM legal_entity")).all() == [("Narrows", "1 Quay")]
+            rollup = connection.execute(
+                text("SELECT customer_id, period, saved_bytes, share_minor FROM statement_rollup")
+            )
+            assert rollup.all() == [("kanal", "2026-11", 30, 200)]
+            query = "SELECT place, asset, renditions, delivered_bytes, saved_bytes FROM asset_rollup ORDER BY place"
+            assert connection.execute(text(query)).all() == [(1, "won", 2, 50, 34), (2, "lost", 1, 20, -4)]
             row = connection.execute(text("SELECT number, document, net_minor, tax_minor, total_minor FROM invoice"))
             assert row.all() == [("INV-2026-000007", document, 200, 0, 200)]
             series = connection.execute(text("SELECT name, last_number FROM invoice_series")).all()
@@ -175,6 +181,28 @@ def test_invoices_from_before_there_were_legal_entities_keep_every_byte(fresh_ur
         database.close()
 
 
+A_STATEMENT = {
+    "baseline": {"baseline_id": "libx265-medium", "metric": "ms_ssim"},
+    "contract": {"currency": "EUR"},
+    "result": {"delivered_bytes": 70, "baseline_bytes": 100, "saved_bytes": 30},
+    "valuation": {
+        "saved": {"currency": "EUR", "minor": 1000},
+        "delivered_cost": {"minor": 2000},
+        "baseline_cost": {"minor": 3000},
+    },
+    "share": {"parts": [{"slices": [{"percent": "20"}]}], "amount": {"minor": 200}, "reason": None},
+    "delivered": {"deliveries": 3},
+    "exceptions": [],
+    "evidence": {
+        "lines": [
+            {"asset": "lost", "delivered_bytes": 20, "saved_bytes": -4},
+            {"asset": "won", "delivered_bytes": 30, "saved_bytes": 20},
+            {"asset": "won", "delivered_bytes": 20, "saved_bytes": 14},
+        ]
+    },
+}
+
+
 def write_fourth_revision(connection: Connection, document: str) -> None:
     """A closed month with its invoice, as the fourth revision kept them."""
     at = NOW
@@ -182,7 +210,7 @@ def write_fourth_revision(connection: Connection, document: str) -> None:
         ("customer", ["kanal", "Kanal", "Storgatan 1", None, None, at]),
         ("tariff", ["t", "CDN", "EUR", '[[null, "0.05"]]', at]),
         ("contract", ["kanal-1", "kanal", "t", "20", "libx265-medium", "ms_ssim", NOW.date().replace(day=1), 30, at]),
-        ("statement", ["s", "kanal-1", "2026-11", at, "hash", "{}"]),
+        ("statement", ["s", "kanal-1", "2026-11", at, "hash", json.dumps(A_STATEMENT)]),
         ("invoice_series", ["INV-2026", 7]),
         ("invoice", ["i", "issued", "INV-2026-000007", "kanal", "s", "EUR", 200, at, at, document, "hash"]),
         ("outcome", ["kanal-1", "2026-11", "invoiced", None, "s", "i", at]),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from narrows_server.app import create_app
-from narrows_server.limits import BODY_BYTES_MAX, Rates
+from narrows_server.errors import Invalid
+from narrows_server.limits import BODY_BYTES_MAX
 from narrows_server.office import Office
+from narrows_server.rates import Rates
+from narrows_server.settings import Settings
 from starlette.types import Message
 
 from .api import Program, a_program
@@ -45,6 +49,17 @@ class TestRates:
         prober = Browser(create_app(office, rates=Rates(per_address="1/minute")))
 
         assert [prober.get("/health").status_code for _ in range(3)] == [200] * 3
+
+    def test_the_environment_says_how_often(self, tmp_path: Path) -> None:
+        chosen = {"NARROWS_SERVER_RATE_PER_ADDRESS": "300/second", "NARROWS_SERVER_RATE_PER_KEY": "2/minute"}
+
+        assert Settings.read(chosen, home=tmp_path).rates == Rates(per_address="300/second", per_key="2/minute")
+        assert Settings.read({}, home=tmp_path).rates == Rates()
+
+    @pytest.mark.parametrize("text", ["often", "0/minute", "-3/minute", "60", "6/fortnight"])
+    def test_what_is_no_rate_is_refused_with_an_example(self, tmp_path: Path, text: str) -> None:
+        with pytest.raises(Invalid, match=r"NARROWS_SERVER_RATE_PER_KEY: .*6000/minute"):
+            Settings.read({"NARROWS_SERVER_RATE_PER_KEY": text}, home=tmp_path)
 
 
 class TestBodies:

@@ -18,9 +18,11 @@ from narrows_server.audit import Occasion
 from narrows_server.background import Repeating
 from narrows_server.console import (
     account_pages,
+    billing_pages,
     contract_pages,
     customer_pages,
     dashboard_pages,
+    export_pages,
     installation_pages,
     invoice_pages,
     license_pages,
@@ -29,6 +31,7 @@ from narrows_server.console import (
     people_pages,
     sign_in_pages,
     statement_pages,
+    webhook_pages,
 )
 from narrows_server.console.closing import Closings
 from narrows_server.console.gate import SeeOther
@@ -41,7 +44,7 @@ from narrows_server.journal import endpoints as journal
 from narrows_server.leases import endpoints as leases
 from narrows_server.licenses import change_endpoints as license_changes
 from narrows_server.licenses import endpoints as licenses
-from narrows_server.limits import BodyLimits, RateLimits, Rates
+from narrows_server.limits import BodyLimits, RateLimits
 from narrows_server.office import Office
 from narrows_server.operation import endpoints as operation
 from narrows_server.operation.observing import Metrics, Observing
@@ -50,6 +53,7 @@ from narrows_server.payments import endpoints as payments
 from narrows_server.people import endpoints as people
 from narrows_server.people.sso import SingleSignOn
 from narrows_server.proposals import endpoints as proposals
+from narrows_server.rates import Rates
 from narrows_server.statements import endpoints as statements
 from narrows_server.transparency import endpoints as transparency
 from narrows_server.transparency.service import MERGE_INTERVAL_SECONDS, merge
@@ -83,6 +87,9 @@ PARTS = (
 )
 PAGES = (
     dashboard_pages,
+    billing_pages,
+    export_pages,
+    webhook_pages,
     customer_pages,
     contract_pages,
     license_pages,

@@ -8,11 +8,10 @@ times more; a reverse proxy that counts for all of them stands in front where th
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from math import ceil
 from time import time
 
-from limits import RateLimitItem, parse
+from limits import RateLimitItem
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 from starlette.datastructures import Headers, MutableHeaders
@@ -21,17 +20,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from narrows_server.errors import BodyTooLarge, RateLimited
 from narrows_server.problems import error_response
+from narrows_server.rates import Rates
 
 BODY_BYTES_MAX = 1 << 20
 UNLIMITED_PATHS = ("/live", "/health", "/static/")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rates:
-    """Requests in a time, in the notation of `limits`: "6000/minute"."""
-
-    per_address: str = "6000/minute"  # A whole company's installations may come from one address.
-    per_key: str = "1200/minute"
 
 
 class RateLimits:
@@ -40,7 +32,7 @@ class RateLimits:
     def __init__(self, app: ASGIApp, *, rates: Rates) -> None:
         self.app = app
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
-        self._per_address, self._per_key = parse(rates.per_address), parse(rates.per_key)
+        self._per_address, self._per_key = rates.items()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"].startswith(UNLIMITED_PATHS):

@@ -21,7 +21,6 @@ from uvicorn.supervisors import Multiprocess
 
 from narrows_server.app import create_app
 from narrows_server.errors import Invalid
-from narrows_server.limits import Rates
 from narrows_server.office import open_office
 from narrows_server.operation import tracing
 from narrows_server.operation.observing import set_up_log
@@ -76,7 +75,7 @@ def make_app(settings: Settings) -> FastAPI:
     set_up_log()
     stack = ExitStack()
     office = stack.enter_context(open_office(settings))
-    app = create_app(office, rates=Rates())
+    app = create_app(office, rates=office.settings.rates)
     if settings.is_traced:
         tracing.trace(app, office.database)
     inner = app.router.lifespan_context

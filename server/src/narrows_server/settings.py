@@ -8,11 +8,12 @@ them is read by `keyring` and `database`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from narrows_server.errors import HomeMissing, Invalid
 from narrows_server.people.sso_settings import SsoSettings
+from narrows_server.rates import Rates
 
 HOME_VARIABLE = "NARROWS_SERVER_HOME"
 DATABASE_VARIABLE = "NARROWS_SERVER_DATABASE_URL"
@@ -24,6 +25,8 @@ OIDC_CLIENT_VARIABLE = "NARROWS_SERVER_OIDC_CLIENT_ID"
 OIDC_SECRET_VARIABLE = "NARROWS_SERVER_OIDC_CLIENT_SECRET_FILE"  # noqa: S105 - the name of a variable
 DEVELOPMENT_VARIABLE = "NARROWS_SERVER_DEVELOPMENT"
 TRACES_VARIABLE = "NARROWS_SERVER_TRACES"
+ADDRESS_RATE_VARIABLE = "NARROWS_SERVER_RATE_PER_ADDRESS"
+KEY_RATE_VARIABLE = "NARROWS_SERVER_RATE_PER_KEY"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,13 +43,15 @@ class Settings:
     oidc_secret_path: Path | None = None
     is_development: bool = False  # Webhooks may go to this machine and without TLS. Never for the world.
     is_traced: bool = False  # Spans are sent as the OTEL_* variables say.
+    rates: Rates = field(default_factory=Rates)  # How often one address and one API key may ask.
 
     @classmethod
     def read(cls, environ: Mapping[str, str], *, home: Path | None = None) -> Settings:
         """
         Settings from *home* or else from *environ*.
 
-        Raises `HomeMissing` when neither names a state folder: a default could put private keys where nobody looks.
+        Raises `HomeMissing` when neither names a state folder: a default could put private keys where nobody looks;
+        and `Invalid` for a rate that is none.
         """
         chosen = home or (Path(environ[HOME_VARIABLE]) if environ.get(HOME_VARIABLE) else None)
         if chosen is None:
@@ -65,6 +70,7 @@ class Settings:
             oidc_secret_path=Path(secret) if (secret := environ.get(OIDC_SECRET_VARIABLE)) else None,
             is_development=environ.get(DEVELOPMENT_VARIABLE, "") not in ("", "0"),
             is_traced=environ.get(TRACES_VARIABLE, "") not in ("", "0"),
+            rates=_rates(environ),
         )
 
     def single_sign_on(self) -> SsoSettings | None:
@@ -123,3 +129,15 @@ class Settings:
     def address(self) -> Path:
         """Where the running server listens, written by `serve`."""
         return self.home / "server.json"
+
+
+def _rates(environ: Mapping[str, str]) -> Rates:
+    chosen = {
+        name: environ[variable]
+        for name, variable in (("per_address", ADDRESS_RATE_VARIABLE), ("per_key", KEY_RATE_VARIABLE))
+        if environ.get(variable)
+    }
+    try:
+        return Rates(**chosen)
+    except Invalid as error:
+        raise Invalid(f"{ADDRESS_RATE_VARIABLE} or {KEY_RATE_VARIABLE}: {error.detail}") from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from narrows_server.access.roles import Action
+from narrows_server.access.roles import MEANINGS, Action
 from narrows_server.errors import NotFound, NotPermitted
 
 
@@ -29,7 +29,7 @@ class Caller:
     def require(self, action: Action) -> None:
         """Raises `NotPermitted` unless *action* is permitted."""
         if not self.may(action):
-            raise NotPermitted(f"this takes the permission {action.value}")
+            raise NotPermitted(f"this takes the permission {action.value}, to {MEANINGS[action]}; an owner gives it")
 
     def owns(self, customer_id: str | None) -> bool:
         """Whether what belongs to *customer_id* exists for this caller; None is the vendor's own."""

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String, Text, text
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from narrows_server.database import Base, UtcDateTime
+
+
+class SpendLimit(Base):
+    """What our share of a month under a contract may come to before somebody is told. It stops nothing."""
+
+    __tablename__ = "spend_limit"
+
+    contract_id: Mapped[str] = mapped_column(ForeignKey("contract.id"), primary_key=True)
+    amount_minor: Mapped[int] = mapped_column(BigInteger)  # In the currency of the contract.
+    set_by: Mapped[str] = mapped_column(String(200))
+    set_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class Alert(Base):

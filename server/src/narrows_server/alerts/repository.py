@@ -11,8 +11,9 @@ from narrows_server.alerts.models import Alert
 from narrows_server.alerts.rules import EXPIRES_WITHIN, Forked, Month
 from narrows_server.licenses.models import IssuedLicense
 from narrows_server.paging import Paged, Paging, read_page
-from narrows_server.statements.figures import read_figures
+from narrows_server.statements.figures import figures_of
 from narrows_server.statements.models import Statement
+from narrows_server.statements.repository import WITHOUT_DOCUMENT
 from narrows_server.usage.models import Fork, Installation
 
 SILENT_MAX = 1_000  # More than people look at; the installations that have been silent longest.
@@ -92,10 +93,15 @@ def latest_months(session: Session) -> list[Month]:
     """The last few statements of every contract."""
     place = func.row_number().over(partition_by=Statement.contract_id, order_by=Statement.period.desc())
     ranked = select(Statement.id, place.label("place")).subquery()
-    query = select(Statement).join(ranked, ranked.c.id == Statement.id).where(ranked.c.place <= MONTHS_MAX)
+    query = (
+        select(Statement)
+        .options(WITHOUT_DOCUMENT)
+        .join(ranked, ranked.c.id == Statement.id)
+        .where(ranked.c.place <= MONTHS_MAX)
+    )
     months = []
     for statement in session.scalars(query):
-        figures = read_figures(statement.document)
+        figures = figures_of(statement)
         months.append(
             Month(
                 contract_id=statement.contract_id,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from statistics import fmean
+from types import MappingProxyType
 
 from narrows_server import wording
 from narrows_server.licenses.models import IssuedLicense
@@ -141,16 +142,33 @@ def expiries(licenses: Sequence[IssuedLicense], *, renewed: Collection[str], at:
     ]
 
 
-def spends(months: Sequence[Month]) -> list[Finding]:
-    """Contracts whose latest month costs half as much again as the months before."""
-    found = []
+def spends(months: Sequence[Month], limits: Mapping[str, int] = MappingProxyType({})) -> list[Finding]:
+    """Contracts whose latest month costs more than its limit, or half as much again as the months before."""
+    found = _over_limits(months, limits)
+    told = {finding.subject for finding in found}
     for latest, before in _latest_and_before(months):
         usual = sum(month.share_minor for month in before)
-        if usual > 0 and latest.share_minor * len(before) * 100 > usual * SPEND_PER_CENT:
+        if (
+            latest.contract_id not in told
+            and usual > 0
+            and latest.share_minor * len(before) * 100 > usual * SPEND_PER_CENT
+        ):
             amount, was = (
                 wording.money(minor, latest.currency) for minor in (latest.share_minor, usual // len(before))
             )
             found.append(_about(Cause.SPEND, latest, f"{amount} for {wording.month(latest.period)}, {was} before"))
+    return found
+
+
+def _over_limits(months: Sequence[Month], limits: Mapping[str, int]) -> list[Finding]:
+    found = []
+    for latest in _latest(months):
+        limit = limits.get(latest.contract_id)
+        if limit is not None and latest.share_minor > limit:
+            amount, most = (wording.money(minor, latest.currency) for minor in (latest.share_minor, limit))
+            found.append(
+                _about(Cause.SPEND, latest, f"{amount} for {wording.month(latest.period)}, the limit is {most}")
+            )
     return found
 
 
@@ -163,6 +181,11 @@ def drifts(months: Sequence[Month]) -> list[Finding]:
             now, was = (wording.per_cent(share, 1000) for share in (latest.saved_per_mille, usual))
             found.append(_about(Cause.DRIFT, latest, f"{now} saved in {wording.month(latest.period)}, {was} before"))
     return found
+
+
+def _latest(months: Sequence[Month]) -> list[Month]:
+    """The latest month of each contract."""
+    return list({month.contract_id: month for month in sorted(months, key=lambda month: month.period)}.values())
 
 
 def _latest_and_before(months: Sequence[Month]) -> list[tuple[Month, list[Month]]]:

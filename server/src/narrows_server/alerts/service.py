@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from narrows_server import audit
 from narrows_server.access.caller import Caller
 from narrows_server.alerts import repository, rules
+from narrows_server.alerts.limits import limits_of
 from narrows_server.alerts.models import Alert
 from narrows_server.alerts.rules import Finding
 from narrows_server.audit import Occasion
@@ -40,7 +41,7 @@ def find(session: Session, *, at: datetime) -> list[Finding]:
         *rules.gaps(gaps, usage.heads(session, gaps)),
         *rules.silences(repository.silent(session, before=at - SILENT_AFTER), excused=excused, at=at),
         *rules.expiries(repository.expiring(session, at=at), renewed=repository.renewed_ids(session), at=at),
-        *rules.spends(months),
+        *rules.spends(months, limits_of(session)),
         *rules.drifts(months),
     ]
 

@@ -13,6 +13,7 @@ from narrows_server.audit import Occasion
 from narrows_server.console.gate import SECOND_FACTOR, SIGN_IN, Posted, SeeOther, origin_of, sign_in_browser
 from narrows_server.console.rendering import page, redirect
 from narrows_server.console.room import Room, entering
+from narrows_server.console.theme import theme_of
 from narrows_server.errors import Invalid, TooManyAttempts
 from narrows_server.office import Office
 from narrows_server.people import passwords, second_factor, service, sessions, throttle
@@ -28,7 +29,7 @@ SignedIn = Annotated[Room, entering(None)]
 
 @router.get(SECOND_FACTOR)
 def show_second_factor(request: Request, office: OfficeOf) -> Response:
-    return _second_factor_page(office, _may_enrol(request, office))
+    return _second_factor_page(request, office, _may_enrol(request, office))
 
 
 @router.post(SECOND_FACTOR)
@@ -41,7 +42,7 @@ def enrol_second_factor(request: Request, office: OfficeOf, form: Posted) -> Res
             throttle.count_attempt(session, service.codes_of(visitor.person), at=occasion.at)
     except TooManyAttempts as error:
         problem = f"Too many attempts. Try again in {error.retry_after_seconds} seconds."
-        return _second_factor_page(office, visitor, problem=problem, status=429)
+        return _second_factor_page(request, office, visitor, problem=problem, status=429)
     with office.database.transaction() as session:
         found = _require_session(session, visitor, occasion)
         codes = service.enrol_second_factor(
@@ -60,8 +61,8 @@ def enrol_second_factor(request: Request, office: OfficeOf, form: Posted) -> Res
             )
     if codes is None:
         problem = "That code is not right. Is the clock of the telephone?"
-        return _second_factor_page(office, visitor, problem=problem, status=422)
-    response = page("recovery_codes.html", codes=codes)
+        return _second_factor_page(request, office, visitor, problem=problem, status=422)
+    response = page("recovery_codes.html", theme=theme_of(request), codes=codes)
     sign_in_browser(response, token)
     return response
 
@@ -124,7 +125,9 @@ def _account_page(room: Room, *, problem: str | None = None, status: int = 200) 
     )
 
 
-def _second_factor_page(office: Office, visitor: Visitor, *, problem: str | None = None, status: int = 200) -> Response:
+def _second_factor_page(
+    request: Request, office: Office, visitor: Visitor, *, problem: str | None = None, status: int = 200
+) -> Response:
     """The secret is made once for a session, so that a mistyped code does not ask for another scan."""
     with office.database.transaction() as session:
         found = _require_session(session, visitor, _occasion(office, visitor.person))
@@ -134,6 +137,7 @@ def _second_factor_page(office: Office, visitor: Visitor, *, problem: str | None
     return page(
         "second_factor.html",
         status=status,
+        theme=theme_of(request),
         form_token=visitor.form_token,
         # Drawn by us from a Base32 secret and a checked address, not text from anybody.
         qr_code=Markup(second_factor.qr_code(secret, email=visitor.person.email)),  # noqa: S704

@@ -10,8 +10,10 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from narrows_server.access.roles import Action
+from narrows_server.alerts.limits import limits_of
 from narrows_server.console.gate import Posted
 from narrows_server.console.room import Room, entering
+from narrows_server.console.typed import major_of
 from narrows_server.contracts import repository, service
 from narrows_server.contracts.contract_document import ContractDocument, changed_members
 from narrows_server.contracts.reading import check_document
@@ -45,7 +47,8 @@ def list_contracts(room: Reads) -> Response:
     today = room.office.clock().date()
     with room.office.database.snapshot() as session:
         page = repository.contract_page(session, room.at)
-        rows = [(one, service.document_on(session, one.id, today)) for one in page.rows]
+        documents = service.documents_on(session, [one.id for one in page.rows], today)
+        rows = [(one, documents[one.id]) for one in page.rows]
         return room.page("contracts.html", contracts=rows, page=page, today=today)
 
 
@@ -147,6 +150,7 @@ def _contract(room: Room, contract_id: str, *, filled: Any, problem: str | None 
             () if place == 0 else changed_members(versions[place - 1].document, version.document)
             for place, version in enumerate(versions)
         ]
+        limit = limits_of(session, customer_id=contract.customer_id).get(contract_id)
         return room.page(
             "contract.html",
             status=status,
@@ -159,6 +163,8 @@ def _contract(room: Room, contract_id: str, *, filled: Any, problem: str | None 
             tariff=service.require_tariff(session, document.tariff),
             credit=repository.credit_balance(session, contract_id),
             outcomes=sorted(statements.outcomes_of(session, contract_id).values(), key=lambda one: one.period)[::-1],
+            limit=limit,
+            limit_text="" if limit is None else major_of(limit, document.currency),
             open_from=first_open_day(session, contract_id),
             text=json.dumps(json.loads(in_force.document), indent=2, ensure_ascii=False),
         )

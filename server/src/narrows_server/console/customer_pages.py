@@ -29,8 +29,8 @@ from narrows_server.parties.party import Party
 from narrows_server.payments.account import Scope, statement_of_account
 from narrows_server.payments.repository import standings
 from narrows_server.statements import repository as statements
+from narrows_server.statements import rollup
 from narrows_server.statements.life import read_life
-from narrows_server.statements.models import Statement
 from narrows_server.usage import repository as usage
 
 SHOWN = 12
@@ -44,17 +44,12 @@ Writes = Annotated[Room, entering(Action.CUSTOMERS_WRITE)]
 @router.get("")
 def list_all(room: Reads) -> Response:
     with room.office.database.snapshot() as session:
-        mine: dict[str, list[Any]] = {}
-        for statement in _statements(session, room):
-            mine.setdefault(statement.contract.customer_id, []).append(statement)
-        held: dict[str, int] = {}
-        for contract in contracts.list_contracts(session):
-            held[contract.customer_id] = held.get(contract.customer_id, 0) + 1
-        rows = [
-            (one, held.get(one.id, 0), savings.total(mine.get(one.id, [])))
-            for one in repository.list_customers(session)
-        ]
-        return room.page("customers.html", customers=rows)
+        page = repository.customer_page(session, room.at)
+        ids = [one.id for one in page.rows]
+        held = contracts.count_by_customer(session, ids)
+        found = rollup.by_customer(session, customer_ids=ids) if room.caller.may(Action.STATEMENTS_READ) else {}
+        rows = [(one, held.get(one.id, 0), found.get(one.id, rollup.Savings())) for one in page.rows]
+        return room.page("customers.html", customers=rows, page=page)
 
 
 @router.get("/new")
@@ -82,22 +77,23 @@ def show(customer_id: str, room: Reads) -> Response:
     now = room.office.clock()
     with room.office.database.snapshot() as session:
         customer = require_customer(session, customer_id)
-        current = [one for one in _statements(session, room) if one.contract.customer_id == customer_id]
+        may = room.caller.may
+        current = statements.list_current(session, customer_id=customer_id, is_sent=False, count=SHOWN)
+        current = current if may(Action.STATEMENTS_READ) else []
         steps = statements.steps_by_statement(session, [one.id for one in current])
-        may_read = room.caller.may(Action.INVOICES_READ)
-        issued = invoices.list_invoices(session, customer_id=customer_id) if may_read else []
+        months = rollup.by_month(session, customer_id=customer_id) if may(Action.STATEMENTS_READ) else {}
+        issued = invoices.list_invoices(session, customer_id=customer_id) if may(Action.INVOICES_READ) else []
         return room.page(
             "customer.html",
             customer=customer,
             buyer=parties.buyer_of(session, customer),
             contracts=[
                 (one, document_on(session, one.id, now.date()))
-                for one in contracts.list_contracts(session)
-                if one.customer_id == customer_id
+                for one in contracts.list_contracts(session, customer_id=customer_id)
             ],
-            months=savings.by_month(current),
-            total=savings.total(current),
-            statements=[(one, read_life(steps.get(one.id, []), now=now)) for one in current[:SHOWN]],
+            months=savings.months_of(months),
+            total=savings.total(months.values()),
+            statements=[(one, read_life(steps.get(one.id, []), now=now)) for one in current],
             licenses=[(one, state(one, now)) for one in reversed(licenses.list_licenses_of(session, customer_id))],
             installations=usage.overview_page(session, Paging(limit=SHOWN), customer_id=customer_id).rows,
             invoices=issued[:SHOWN],
@@ -120,10 +116,6 @@ def accounts_of(session: Session, issued: Sequence[Invoice], *, today: date) -> 
         for customer_id, entity_id, currency in kinds
     ]
     return [{"entity_id": scope.entity_id, **statement_of_account(session, scope)} for scope in scopes]
-
-
-def _statements(session: Session, room: Room) -> list[Statement]:
-    return statements.list_current(session) if room.caller.may(Action.STATEMENTS_READ) else []
 
 
 def _party(form: Mapping[str, str]) -> Party:

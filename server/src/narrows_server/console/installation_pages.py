@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter
 from fastapi.responses import Response
+from sqlalchemy.orm import Session
 
 from narrows_server.access.roles import Action
 from narrows_server.console.room import Room, entering
 from narrows_server.errors import NotFound
 from narrows_server.usage import repository
+from narrows_server.usage.models import Installation
 from narrows_server.usage.service import standing
 
 RECORDS_SHOWN = 10
+RECORDS_OF_REPORT = 20
 RECEIPTS_SHOWN = 20
 
 router = APIRouter(tags=["installations"])
@@ -43,33 +46,52 @@ def show(installation_id: str, room: Reads) -> Response:
         overview = repository.get_overview(session, installation_id)
         if overview is None or not room.caller.owns(overview.installation.customer_id):
             raise NotFound(f"there is no installation {installation_id}")
-        head = overview.installation.head_seq
-        latest = [
-            record
-            for seq in range(head, max(0, head - RECORDS_SHOWN), -1)
-            if (record := repository.get_record(session, installation_id, seq)) is not None
-        ]
+        latest = repository.latest_records(session, installation_id, count=RECORDS_SHOWN)
         return room.page(
             "installation.html",
             overview=overview,
             installation=overview.installation,
             standing=standing(overview, room.office.clock()),
             records=[(one, json.dumps(dict(one.payload), indent=1, ensure_ascii=False)) for one in latest],
-            receipts=repository.list_receipts(session, installation_id)[::-1][:RECEIPTS_SHOWN],
+            receipts=repository.latest_receipts(session, installation_id, count=RECEIPTS_SHOWN),
             forks=repository.list_forks(session, installation_id),
         )
 
 
 @router.get("/what-is-sent")
 def show_what_is_sent(room: Reads) -> Response:
-    """Every member of a report, and for a customer its latest record of each kind."""
+    """Every member of a report, and the last report of an installation to the letter."""
+    customer_id = room.caller.customer_id
     with room.office.database.snapshot() as session:
-        page = repository.overview_page(session, room.at, customer_id=room.caller.customer_id)
-        samples: dict[str, str] = {}
-        for overview in page.rows[:3]:
-            head = overview.installation.head_seq
-            for seq in range(head, max(0, head - 60), -1):
-                record = repository.get_record(session, overview.installation.id, seq)
-                if record is not None and record.kind.value not in samples:
-                    samples[record.kind.value] = json.dumps(record.to_dict(), indent=2, ensure_ascii=False)
-        return room.page("what_is_sent.html", samples=samples)
+        rows = repository.overview_page(session, room.at, customer_id=customer_id).rows
+        asked = room.asked("installation")
+        chosen = repository.get_overview(session, asked) if asked else rows[0] if rows else None
+        if asked and (chosen is None or not room.caller.owns(chosen.installation.customer_id)):
+            raise NotFound(f"there is no installation {asked}")
+        report = None if chosen is None else _last_report(session, chosen.installation)
+        return room.page(
+            "what_is_sent.html",
+            installations=[one.installation for one in rows],
+            chosen=None if chosen is None else chosen.installation,
+            report=None if report is None else json.dumps(report[0], indent=2, ensure_ascii=False),
+            left_out=0 if report is None else report[1],
+        )
+
+
+def _last_report(session: Session, installation: Installation) -> tuple[dict[str, Any], int] | None:
+    """What the installation sent last, and how many records are left out: of a long report the latest are shown."""
+    receipts = repository.latest_receipts(session, installation.id, count=1)
+    if not receipts:
+        return None
+    receipt = receipts[0]
+    count = receipt.last_seq - receipt.first_seq + 1
+    latest = repository.latest_records(session, installation.id, count=min(count, RECORDS_OF_REPORT))
+    report = {
+        "installation_id": installation.id,
+        "public_key": installation.public_key,
+        "license_token": f"({installation.license_id})",
+        "sdk": installation.sdk,
+        "nonce_previous": "(of our receipt before)",
+        "records": [record.to_dict() for record in reversed(latest)],
+    }
+    return report, count - len(latest)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from decimal import Decimal, InvalidOperation
 from typing import Annotated
 
 from fastapi import APIRouter
 from fastapi.responses import Response
-from narrows_metering.money import exponent
+from sqlalchemy.orm import Session
 
 from narrows_server.access.roles import Action
 from narrows_server.console.gate import Posted
 from narrows_server.console.room import Room, entering, require_name
-from narrows_server.errors import AlreadyExists, Invalid
+from narrows_server.console.typed import major_of, minor_of
+from narrows_server.errors import AlreadyExists, Invalid, NotFound
 from narrows_server.invoices import credit_notes, repository
-from narrows_server.invoices.models import ISSUED
+from narrows_server.invoices.models import ISSUED, Invoice
 from narrows_server.invoices.models import Kind as Document
-from narrows_server.invoices.service import document_of, require_invoice
+from narrows_server.invoices.service import TaxUndecided, document_of, issue, preview, require_invoice
 from narrows_server.payments import repository as payments
 from narrows_server.payments import service
 from narrows_server.payments.service import Receipt
@@ -34,19 +34,36 @@ Books = Annotated[Room, entering(Action.BOOKS_WRITE)]
 def list_invoices(room: Reads) -> Response:
     today = room.office.clock().date()
     with room.office.database.snapshot() as session:
-        if room.asked("only") == "overdue":
-            late = [one for one, _ in service.overdue(session, today) if room.caller.owns(one.customer_id)]
-            page, rows = None, late
+        is_overdue = room.asked("only") == "overdue"
+        if is_overdue:
+            page = payments.overdue_page(session, room.at, today, customer_id=room.caller.customer_id)
         else:
             page = repository.invoice_page(session, room.at, customer_id=room.caller.customer_id)
-            rows = page.rows
-        found = payments.standings(session, [row for row in rows if row.status == ISSUED])
-        return room.page("invoices.html", invoices=rows, standings=found, page=page, today=today)
+        found = payments.standings(session, [row for row in page.rows if row.status == ISSUED])
+        return room.page(
+            "invoices.html", invoices=page.rows, standings=found, page=page, today=today, is_overdue=is_overdue
+        )
 
 
 @router.get("/{number}")
 def show(number: str, room: Reads) -> Response:
     return _page(room, number)
+
+
+@router.get("/drafts/{invoice_id}")
+def show_draft(invoice_id: str, room: Reads) -> Response:
+    return _draft_page(room, invoice_id)
+
+
+@router.post("/drafts/{invoice_id}/issue")
+def issue_draft(invoice_id: str, room: Writes, form: Posted) -> Response:
+    """Numbered, dated and sealed, with the parties and the tax of today."""
+    try:
+        with room.office.database.transaction() as session:
+            issued = issue(session, _require_draft(session, room, invoice_id), occasion=room.occasion)
+    except (Invalid, TaxUndecided) as error:
+        return _draft_page(room, invoice_id, problem=error.detail, status=error.status)
+    return room.to(f"/invoices/{issued.number}", "invoice-issued")
 
 
 @router.post("/{number}/credit")
@@ -77,7 +94,7 @@ def record_payment(number: str, room: Books, form: Posted) -> Response:
                 entity_id=invoice.entity_id,
                 customer_id=invoice.customer_id,
                 currency=invoice.currency,
-                amount_minor=_minor(form.get("amount", ""), invoice.currency),
+                amount_minor=minor_of(form.get("amount", ""), invoice.currency),
                 received_on=_day(form.get("received_on", "")),
                 reference=form.get("reference", "").strip()[:100] or None,
             )
@@ -85,6 +102,26 @@ def record_payment(number: str, room: Books, form: Posted) -> Response:
     except (Invalid, AlreadyExists) as error:
         return _page(room, number, problem=error.detail, status=error.status)
     return room.to(f"/invoices/{number}", "paid")
+
+
+def _draft_page(room: Room, invoice_id: str, *, problem: str | None = None, status: int = 200) -> Response:
+    """What the draft would become today, or why it cannot be issued."""
+    # Nothing is kept: a check of a VAT id that the preview makes is made again when the invoice is issued.
+    with room.office.database.snapshot() as session:
+        draft = _require_draft(session, room, invoice_id)
+        try:
+            document = preview(session, draft, occasion=room.occasion)
+        except TaxUndecided as error:
+            document, problem = None, problem or error.detail
+        return room.page("draft.html", status=status, problem=problem, draft=draft, document=document)
+
+
+def _require_draft(session: Session, room: Room, invoice_id: str) -> Invoice:
+    """The draft with this id; for a customer there is none. Raises `NotFound`."""
+    draft = session.get(Invoice, invoice_id)
+    if draft is None or draft.status == ISSUED or room.caller.customer_id is not None:
+        raise NotFound(f"there is no draft {invoice_id}")
+    return draft
 
 
 def _page(room: Room, number: str, *, problem: str | None = None, status: int = 200) -> Response:
@@ -104,7 +141,7 @@ def _page(room: Room, number: str, *, problem: str | None = None, status: int = 
             days_overdue=standing.days_overdue(today) if standing else 0,
             notes=repository.list_credit_notes(session, invoice.id) if is_invoice else [],
             creditable=credit_notes.creditable(session, number) if is_invoice else {},
-            owed=_major(standing.receivable_minor, invoice.currency) if standing else "",
+            owed=major_of(standing.receivable_minor, invoice.currency) if standing else "",
             today=today,
         )
 
@@ -112,29 +149,11 @@ def _page(room: Room, number: str, *, problem: str | None = None, status: int = 
 def _parts(form: Mapping[str, str], currency: str) -> dict[int, int] | None:
     """By line what is to be credited of it; None, which is all that is left, where nothing is filled in."""
     chosen = {
-        int(name.removeprefix("line-")): _minor(text, currency, signed=True)
+        int(name.removeprefix("line-")): minor_of(text, currency, signed=True)
         for name, text in form.items()
         if name.startswith("line-") and name.removeprefix("line-").isdecimal() and text.strip()
     }
     return chosen or None
-
-
-def _minor(text: str, currency: str, *, signed: bool = False) -> int:
-    """An amount as people write it, in minor units. Raises `Invalid`."""
-    cleaned = text.strip().replace(" ", "").replace("\u2212", "-")
-    try:
-        amount = Decimal(cleaned).scaleb(exponent(currency))
-        if not amount.is_finite() or amount != amount.to_integral_value() or abs(amount) >= 2**53:
-            raise Invalid(f"{text[:40]!r} is not an amount in {currency}")
-    except InvalidOperation as error:
-        raise Invalid(f"{text[:40]!r} is not an amount; write it as 1234.56") from error
-    if amount < 0 and not signed:
-        raise Invalid("an amount is more than nothing")
-    return int(amount)
-
-
-def _major(minor: int, currency: str) -> str:
-    return format(Decimal(minor).scaleb(-exponent(currency)), "f")
 
 
 def _day(text: str) -> date:

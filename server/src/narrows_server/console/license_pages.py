@@ -10,7 +10,7 @@ from typing import Annotated
 import segno
 from fastapi import APIRouter
 from fastapi.responses import Response
-from narrows_licensing.binding import UNBOUND, Applications
+from narrows_licensing.binding import UNBOUND, Binding
 from narrows_licensing.errors import LicensingError
 from narrows_licensing.license import Kind
 from narrows_licensing.qr import to_qr_text
@@ -23,13 +23,20 @@ from narrows_server.console.room import Room, entering, require_name
 from narrows_server.contracts import repository as contracts
 from narrows_server.contracts.service import require_contract
 from narrows_server.errors import Invalid, NotFound
-from narrows_server.licenses import proposals, repository, service
+from narrows_server.licenses import bindings, proposals, repository, service
 from narrows_server.licenses.drafts import GRACE_DAYS, Draft, LicenseOrder, draft_new, draft_renewal, license_of
 from narrows_server.licenses.models import IssuedLicense
 from narrows_server.proposals.kinds import REVOKE_LICENSE
 from narrows_server.proposals.service import propose
 
 REASON_CHARACTERS_MAX = 500
+BINDINGS = {
+    "none": ("nothing", "it works wherever its file is"),
+    "application": ("applications", "their ids, with commas or blanks between"),
+    "installation": ("one installation", "its id, as its page here and its own machine show it"),
+    "machine": ("one machine", "the text of the customer’s request, from its file or QR code"),
+    "workload": ("a workload", "JSON with issuer, audience, keys and subjects"),
+}
 
 router = APIRouter(prefix="/licenses", tags=["licenses"])
 
@@ -174,6 +181,7 @@ def _form(room: Room, filled: Mapping[str, str], *, problem: str | None = None, 
             filled=filled,
             contracts=contracts.list_contracts(session),
             kinds=[Kind.PRODUCTION, Kind.TRIAL],
+            bindings=BINDINGS,
             is_two_person=room.office.settings.is_two_person,
         )
 
@@ -193,7 +201,6 @@ def _settle(session: Session, room: Room, draft: Draft) -> IssuedLicense | None:
 
 def _order(session: Session, room: Room, form: Mapping[str, str]) -> LicenseOrder:
     contract = require_contract(session, form.get("contract", ""))
-    names = tuple(name.strip() for name in form.get("applications", "").split(",") if name.strip())
     return LicenseOrder(
         customer_id=contract.customer_id,
         contract_id=contract.id,
@@ -202,8 +209,26 @@ def _order(session: Session, room: Room, form: Mapping[str, str]) -> LicenseOrde
         grace_days=_whole(form, "grace_days", 0, 365),
         max_concurrent_encodes=_whole(form, "max_encodes", 1, 1_000_000) if form.get("max_encodes") else None,
         report_url=room.office.settings.public_url,
-        binding=Applications(ids=names) if names else UNBOUND,
+        binding=_binding(form),
     )
+
+
+def _binding(form: Mapping[str, str]) -> Binding:
+    """What the license is bound to, as it was chosen. Raises `Invalid`, `LicensingError`."""
+    chosen, text = form.get("binding", "none"), form.get("bound_to", "").strip()
+    if chosen == "none":
+        if text:
+            raise Invalid("choose what kind of thing the license is bound to, or empty the field")
+        return UNBOUND
+    if not text:
+        raise Invalid("say what the license is bound to")
+    if chosen == "machine":
+        return bindings.binding_of_request(text)
+    if chosen == "workload":
+        return bindings.binding_of_workload(text)
+    if chosen in ("application", "installation"):
+        return bindings.binding_from_text(f"{chosen}:{','.join(text.replace(',', ' ').split())}")
+    raise Invalid("there is no such kind of binding")
 
 
 def _days(form: Mapping[str, str]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter
 from fastapi.responses import Response
@@ -14,15 +14,16 @@ from narrows_server.access.roles import Action
 from narrows_server.console.closing import Closings, Progress
 from narrows_server.console.gate import Posted
 from narrows_server.console.room import Room, entering
-from narrows_server.contracts.models import Contract
+from narrows_server.contracts.repository import contracts_by_id
 from narrows_server.contracts.service import require_contract
 from narrows_server.errors import Invalid, NotFound
-from narrows_server.invoices.models import Invoice
+from narrows_server.invoices.repository import invoices_by_id
 from narrows_server.statements import repository, service
 from narrows_server.statements.drawing import earlier_months
-from narrows_server.statements.models import Outcome
 
 MONTHS_SHOWN = 12
+ROWS_SHOWN = 50
+PREVIEWS_MAX = 5
 
 router = APIRouter(prefix="/months", tags=["months"])
 
@@ -34,13 +35,11 @@ Writes = Annotated[Room, entering(Action.STATEMENTS_WRITE)]
 def list_months(room: Reads) -> Response:
     today = room.office.clock().date()
     with room.office.database.snapshot() as session:
-        ended: dict[str, dict[str, int]] = {}
-        for outcome in repository.list_outcomes(session):
-            counts = ended.setdefault(outcome.period, {})
-            counts[outcome.result] = counts.get(outcome.result, 0) + 1
+        ended = repository.count_outcomes(session)
         this_month = Period(year=today.year, month=today.month)
         months = [this_month, *reversed(earlier_months(this_month, MONTHS_SHOWN))]
-        rows = [(str(one), len(service.active_contracts(session, one)), ended.get(str(one), {})) for one in months]
+        active = service.active_by_month(session, months)
+        rows = [(str(one), len(active[one]), ended.get(str(one), {})) for one in months]
         return room.page("months.html", months=[row for row in rows if row[1] or row[2]])
 
 
@@ -54,20 +53,24 @@ def show_progress(month: str, room: Reads) -> Response:
     """The part of the page that changes while the month is closed."""
     period = _period(month)
     with room.office.database.snapshot() as session:
-        return room.part(
-            "month_progress.html", period=str(period), rows=_rows(session, period), progress=_progress(room, period)
-        )
+        return room.part("month_progress.html", **_outcomes(room, session, period))
 
 
 @router.get("/{month}/preview")
 def preview(month: str, room: Reads) -> Response:
+    """What closing would charge, from every record of the month: of one contract at a time where there are many."""
     period = _period(month)
     with room.office.database.snapshot() as session:
+        active = service.active_contracts(session, period)
+        asked = room.asked("contract")
+        if asked and asked not in active:
+            raise NotFound(f"contract {asked} does not hold in {period}")
+        chosen = [asked] if asked else active if len(active) <= PREVIEWS_MAX else []
         found = [
             (require_contract(session, one), service.preview(session, one, period, occasion=room.occasion))
-            for one in service.active_contracts(session, period)
+            for one in chosen
         ]
-        return room.page("month_preview.html", period=str(period), previews=found)
+        return room.page("month_preview.html", period=str(period), previews=found, contract_ids=active, asked=asked)
 
 
 @router.post("/{month}/close")
@@ -100,24 +103,37 @@ def _page(room: Room, period: Period, *, problem: str | None = None, status: int
             "month.html",
             status=status,
             problem=problem,
-            period=str(period),
-            rows=_rows(session, period),
-            progress=_progress(room, period),
             is_over=date(period.year, period.month, period.days_in_month) < today,
+            **_outcomes(room, session, period),
         )
 
 
-def _rows(session: Session, period: Period) -> list[tuple[Contract, Outcome | None, Invoice | None]]:
-    """Each contract that holds in the month, with how it ended."""
-    outcomes = {one.contract_id: one for one in repository.list_outcomes(session, period=str(period))}
-    ids = [*service.active_contracts(session, period)]
-    ids += [contract_id for contract_id in outcomes if contract_id not in ids]
+def _outcomes(room: Room, session: Session, period: Period) -> dict[str, Any]:
+    """Some contracts that hold in the month, each with how it ended, and how many ended how."""
+    counts = repository.count_outcomes(session).get(str(period), {})
+    after, only = room.asked("after"), room.asked("only")
+    ended = {one.contract_id: one for one in repository.list_outcomes(session, period=str(period))}
+    names = sorted({*service.active_contracts(session, period), *ended})
+    if only == "held":
+        names = [name for name in names if name in ended and ended[name].result == "held"]
+    chosen = [name for name in names if name > after][: ROWS_SHOWN + 1]
+    shown = chosen[:ROWS_SHOWN]
+    contracts = contracts_by_id(session, shown)
+    issued = invoices_by_id(session, [ended[name].invoice_id for name in shown if name in ended])
     rows = []
-    for contract_id in ids:
-        outcome = outcomes.get(contract_id)
-        invoice = session.get(Invoice, outcome.invoice_id) if outcome and outcome.invoice_id else None
-        rows.append((require_contract(session, contract_id), outcome, invoice))
-    return rows
+    for name in shown:
+        outcome = ended.get(name)
+        rows.append((contracts[name], outcome, issued.get(outcome.invoice_id or "") if outcome else None))
+    return {
+        "period": str(period),
+        "rows": rows,
+        "total": len(names),
+        "counts": counts,
+        "after": after,
+        "only": only,
+        "following": shown[-1] if len(chosen) > ROWS_SHOWN else None,
+        "progress": _progress(room, period),
+    }
 
 
 def _progress(room: Room, period: Period) -> Progress | None:

@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from narrows_licensing.verdict import explain
 
 from narrows_server import __version__, wording
+from narrows_server.console.theme import theme_of
 from narrows_server.usage.service import standing
 
 HEADERS = {
@@ -60,4 +61,11 @@ def redirect(path: str) -> RedirectResponse:
 
 def notice(request: Request, *, status: int, title: str, detail: str) -> Response:
     """The page that says why there is no other."""
-    return page("notice.html", status=status, title=title, detail=detail, request_id=request.state.request_id)
+    return page(
+        "notice.html",
+        status=status,
+        theme=theme_of(request),
+        title=title,
+        detail=detail,
+        request_id=request.state.request_id,
+    )

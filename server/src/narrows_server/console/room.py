@@ -23,6 +23,7 @@ from narrows_server.access.roles import Action
 from narrows_server.audit import Occasion
 from narrows_server.console.gate import PagePermit
 from narrows_server.console.rendering import page, redirect
+from narrows_server.console.theme import theme_of
 from narrows_server.errors import Invalid
 from narrows_server.office import Office
 from narrows_server.paging import Paging
@@ -30,8 +31,6 @@ from narrows_server.people.visitor import Visitor
 from narrows_server.web import OfficeOf
 
 PAGE_ROWS = 50
-THEME_COOKIE = "narrows-theme"
-THEMES = ("auto", "light", "dark")
 
 # What a page says after something was done. The address names the sentence; its text comes from here alone.
 DONE = MappingProxyType(
@@ -60,6 +59,14 @@ DONE = MappingProxyType(
         "signed-out": "They were signed out everywhere.",
         "approved": "It was approved and done.",
         "rejected": "It was rejected; nothing was done.",
+        "billing": "The billing profile was saved; invoices from now on follow it.",
+        "limit": "The spend limit was set.",
+        "invoice-issued": "The invoice was issued.",
+        "tested": "A test is on its way; the deliveries below tell what came of it.",
+        "replayed": "It is sent again, with the same id.",
+        "webhook-on": "Events are sent again, with what waited.",
+        "webhook-off": "Nothing more is sent to it.",
+        "webhook-gone": "The webhook was removed.",
         "acknowledged": "The alert is acknowledged. It closes when its cause is gone.",
     }
 )
@@ -86,8 +93,10 @@ _SECTIONS = (
     Section(path="/statements", name="Statements", group="Billing", action=Action.STATEMENTS_READ),
     Section(path="/invoices", name="Invoices", group="Billing", action=Action.INVOICES_READ),
     Section(path="/months", name="Month close", group="Billing", action=Action.BOOKS_READ),
+    Section(path="/exports", name="Exports", group="Billing", action=Action.BOOKS_READ),
     Section(path="/proposals", name="Proposals", group="Office", action=Action.PROPOSALS_READ),
     Section(path="/keys", name="API keys", group="Office", action=Action.API_KEYS_READ),
+    Section(path="/webhooks", name="Webhooks", group="Office", action=Action.WEBHOOKS_READ),
     Section(path="/people", name="People", group="Office", action=Action.PEOPLE_READ),
     Section(path="/audit", name="Audit trail", group="Office", action=Action.AUDIT_READ),
 )
@@ -173,12 +182,6 @@ class Door(PagePermit):
 def entering(action: Action | None) -> Any:
     """For `Annotated[Room, entering(Action.…)]`: whoever may take *action*; with None, whoever is signed in."""
     return Depends(Door(action))
-
-
-def theme_of(request: Request) -> str:
-    """How somebody wants the pages: light, dark, or as their system has it."""
-    chosen = request.cookies.get(THEME_COOKIE, "auto")
-    return chosen if chosen in THEMES else "auto"
 
 
 def require_name(form: Any, name: str) -> None:

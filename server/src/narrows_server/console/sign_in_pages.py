@@ -28,6 +28,7 @@ from narrows_server.console.gate import (
     visit_of,
 )
 from narrows_server.console.rendering import page, redirect
+from narrows_server.console.theme import theme_of
 from narrows_server.errors import Invalid, InvitationEnded, SignInRefused, TooManyAttempts
 from narrows_server.office import Office
 from narrows_server.people import passwords, service, sessions, throttle
@@ -74,7 +75,7 @@ def sign_in(request: Request, office: OfficeOf, form: Posted) -> Response:
 
 @router.get(CODE)
 def show_code(request: Request, office: OfficeOf) -> Response:
-    return _code_page(_half_signed_in(request, office))
+    return _code_page(request, _half_signed_in(request, office))
 
 
 @router.post(CODE)
@@ -87,7 +88,7 @@ def check_code(request: Request, office: OfficeOf, form: Posted) -> Response:
             throttle.count_attempt(session, counted, at=occasion.at)
     except TooManyAttempts as error:
         wait = f"Too many attempts. Try again in {_minutes(error.retry_after_seconds)}."
-        return _code_page(visitor, problem=wait, status=429)
+        return _code_page(request, visitor, problem=wait, status=429)
     with office.database.transaction() as session:
         person = service.require_person(session, visitor.person.id)
         is_right = service.check_code(
@@ -102,7 +103,7 @@ def check_code(request: Request, office: OfficeOf, form: Posted) -> Response:
         else:
             audit.write(session, occasion, "person.code_refused", person.id, address=origin_of(request).address)
     if not is_right:
-        return _code_page(visitor, problem=WRONG_CODE, status=401)
+        return _code_page(request, visitor, problem=WRONG_CODE, status=401)
     return _signed_in(request, office, visitor.person, Level.FULL, "/")
 
 
@@ -225,6 +226,7 @@ def _sign_in_page(
     response = page(
         "sign_in.html",
         status=status,
+        theme=theme_of(request),
         form_token=form_token_of(request, office, visit),
         email=email,
         problem=problem,
@@ -235,8 +237,8 @@ def _sign_in_page(
     return response
 
 
-def _code_page(visitor: Visitor, *, problem: str | None = None, status: int = 200) -> Response:
-    return page("code.html", status=status, form_token=visitor.form_token, problem=problem)
+def _code_page(request: Request, visitor: Visitor, *, problem: str | None = None, status: int = 200) -> Response:
+    return page("code.html", status=status, theme=theme_of(request), form_token=visitor.form_token, problem=problem)
 
 
 def _invitation_page(
@@ -248,6 +250,7 @@ def _invitation_page(
     response = page(
         "invitation.html",
         status=status,
+        theme=theme_of(request),
         form_token=form_token_of(request, office, visit),
         person=person,
         token=token,

@@ -12,7 +12,6 @@ from narrows_metering.canonical import canonical_json
 from sqlalchemy.orm import Session
 
 from narrows_server.access.roles import Action
-from narrows_server.console import savings
 from narrows_server.console.gate import Posted
 from narrows_server.console.rendering import HEADERS
 from narrows_server.console.room import Room, entering
@@ -23,6 +22,7 @@ from narrows_server.statements import life, pdf, repository, service
 from narrows_server.statements.figures import figures_of
 from narrows_server.statements.life import read_life
 from narrows_server.statements.models import Statement
+from narrows_server.statements.rollup import assets_of
 from narrows_server.statements.standing import Standing
 from narrows_server.usage import repository as usage
 
@@ -67,7 +67,7 @@ def show_asset(statement_id: str, asset: str, room: Reads) -> Response:
         return room.page(
             "asset.html",
             statement=statement,
-            asset=next(one for one in savings.assets_of(document) if one.asset == asset),
+            asset=next(one for one in assets_of(document) if one.asset == asset),
             evidence=evidence,
             baseline=document["baseline"],
         )
@@ -144,7 +144,7 @@ def _page(room: Room, statement_id: str, *, problem: str | None = None, status: 
         statement = _require(session, room, statement_id)
         document = json.loads(statement.document)
         steps = repository.list_steps(session, statement.id)
-        assets = savings.assets_of(document)
+        assets = assets_of(document)
         invoice = get_by_statement(session, statement.id)
         return room.page(
             "statement.html",

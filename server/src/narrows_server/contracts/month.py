@@ -95,6 +95,12 @@ def month_of(contract_id: str, versions: Sequence[Version], month: Period) -> Co
     )
 
 
+def holds_in(versions: Sequence[Version], month: Period) -> bool:
+    """Whether the contract holds on some day of the calendar month *month*: whether `month_of` gives any."""
+    first, last = _active_days(max(versions, key=lambda version: version.number).document, month.year, month.month)
+    return first <= last
+
+
 def year_of(document: ContractDocument, month: Period) -> ContractYear:
     """The year of the contract that *month* is part of."""
     start = document.starts_on.year * YEAR_MONTHS + document.starts_on.month - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 
 from sqlalchemy import func, select
@@ -30,8 +31,30 @@ def list_tariffs(session: Session) -> list[Tariff]:
     return list(session.scalars(select(Tariff).order_by(Tariff.name, Tariff.id)))
 
 
-def list_contracts(session: Session) -> list[Contract]:
-    return list(session.scalars(select(Contract).order_by(Contract.customer_id, Contract.id)))
+def list_contracts(session: Session, *, customer_id: str | None = None) -> list[Contract]:
+    """Every contract, or those of one customer."""
+    query = select(Contract).order_by(Contract.customer_id, Contract.id)
+    return list(session.scalars(query if customer_id is None else query.where(Contract.customer_id == customer_id)))
+
+
+def count_by_customer(session: Session, customer_ids: Sequence[str]) -> dict[str, int]:
+    """How many contracts each of these customers has."""
+    query = select(Contract.customer_id, func.count()).where(Contract.customer_id.in_(customer_ids))
+    return {row[0]: row[1] for row in session.execute(query.group_by(Contract.customer_id))}
+
+
+def versions_by_contract(session: Session, contract_ids: Sequence[str]) -> dict[str, list[ContractVersion]]:
+    """By contract, the versions of these contracts in the order in which they were recorded."""
+    query = select(ContractVersion).where(ContractVersion.contract_id.in_(contract_ids))
+    found: dict[str, list[ContractVersion]] = {}
+    for row in session.scalars(query.order_by(ContractVersion.contract_id, ContractVersion.number)):
+        found.setdefault(row.contract_id, []).append(row)
+    return found
+
+
+def contracts_by_id(session: Session, contract_ids: Sequence[str]) -> dict[str, Contract]:
+    """These contracts."""
+    return {one.id: one for one in session.scalars(select(Contract).where(Contract.id.in_(contract_ids)))}
 
 
 def contract_page(session: Session, at: Paging) -> Paged[Contract]:

@@ -8,7 +8,7 @@ credit note and not by rewriting what was agreed.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -238,6 +238,15 @@ def document_on(session: Session, contract_id: str, day: date) -> ContractDocume
     return (version_on(versions, day) or versions[0]).document
 
 
+def documents_on(session: Session, contract_ids: Sequence[str], day: date) -> dict[str, ContractDocument]:
+    """`document_on` of these contracts."""
+    found = {}
+    for contract_id, rows in repository.versions_by_contract(session, contract_ids).items():
+        versions = [read_version(row) for row in rows]
+        found[contract_id] = (version_on(versions, day) or versions[0]).document
+    return found
+
+
 def version_row_on(session: Session, contract_id: str, day: date) -> ContractVersion:
     """The stored version that holds on *day*; before the contract's first day the first one."""
     rows = repository.list_versions(session, contract_id)
@@ -290,6 +299,6 @@ def _require_rate(session: Session, month: ContractMonth, base: str) -> Exchange
     if found is None or (day - found.on).days > RATE_DAYS_MAX:
         raise TermsIncomplete(
             f"there is no rate of {document.exchange.source} for {base} in {document.currency} of {day} or the week "
-            "before; add it with narrows-server rate add"
+            "before; add it"
         )
     return Exchange(currency=base, rate=decimal_from_text(found.rate), source=found.source, date=found.on.isoformat())

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from narrows_server.invoices.models import ISSUED, Invoice, InvoiceSeries, Kind, NumberPattern
 from narrows_server.paging import Paged, Paging, read_page
 from narrows_server.parties.models import LegalEntity
+
+# Its papers, which a list does not show; they are read when they are asked for.
+WITHOUT_DOCUMENT = (defer(Invoice.document), defer(Invoice.order_text))
 
 
 def get_by_number(session: Session, number: str) -> Invoice | None:
@@ -21,6 +25,12 @@ def get_by_statement(session: Session, statement_id: str) -> Invoice | None:
     return session.scalars(select(Invoice).where(Invoice.statement_id == statement_id)).first()
 
 
+def invoices_by_id(session: Session, invoice_ids: Sequence[str | None]) -> dict[str, Invoice]:
+    """These invoices, without their papers."""
+    query = select(Invoice).options(*WITHOUT_DOCUMENT).where(Invoice.id.in_([one for one in invoice_ids if one]))
+    return {one.id: one for one in session.scalars(query)}
+
+
 def list_invoices(session: Session, *, customer_id: str | None = None) -> list[Invoice]:
     """Every invoice and credit note, newest number first; drafts come last."""
     query = select(Invoice).order_by(Invoice.number.is_(None), Invoice.number.desc(), Invoice.id)
@@ -29,7 +39,7 @@ def list_invoices(session: Session, *, customer_id: str | None = None) -> list[I
 
 def invoice_page(session: Session, at: Paging, *, customer_id: str | None = None) -> Paged[Invoice]:
     """A page of invoices and credit notes, newest first: of all, or what was issued to one customer."""
-    query = select(Invoice)
+    query = select(Invoice).options(*WITHOUT_DOCUMENT)
     if customer_id is not None:
         query = query.where(Invoice.customer_id == customer_id, Invoice.status == ISSUED)
     return read_page(session, query, by=(Invoice.drafted_at, Invoice.id), at=at)

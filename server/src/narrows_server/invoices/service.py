@@ -175,7 +175,7 @@ def assess_order(session: Session, order: InvoiceOrder, occasion: Occasion) -> t
     try:
         assessed = assess(order, parties)
     except TaxUnclear as error:
-        raise TaxUndecided(f"customer {buyer.id}: {error}; see narrows-server billing set") from error
+        raise TaxUndecided(f"customer {buyer.id}: {error}; complete the billing profile") from error
     return parties, assessed
 
 

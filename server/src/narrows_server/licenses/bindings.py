@@ -53,13 +53,38 @@ def binding_from_text(text: str) -> Binding:
         raise Invalid(str(error)) from error
 
 
+def binding_of_request(text: str) -> Binding:
+    """The machine whose hashed facts are in a request, or else the installation that asks. Raises `Invalid`."""
+    try:
+        request = _read_request(text)
+    except LicensingError as error:
+        raise Invalid(f"this is not a request: {error}") from error
+    return request.machine or Installation(thumbprint=request.installation_id)
+
+
+def binding_of_workload(text: str) -> Binding:
+    """A workload, from the JSON of its issuer, audience, keys (a JWKS) and subjects. Raises `Invalid`."""
+    try:
+        return read_binding(
+            ClaimReader({"kind": "workload", **json.loads(text)}, error=DocumentUnreadable, path="binding")
+        )
+    except (ValueError, TypeError) as error:
+        raise Invalid("the workload is not a JSON object") from error
+    except LicensingError as error:
+        raise Invalid(str(error)) from error
+
+
 def read_request_file(path: Path) -> Request:
     """Read a customer's request, from its file or from the text of its QR code. Raises `Invalid`."""
-    text = _read(path).strip()
     try:
-        return read_request(from_qr_text(text) if is_qr_text(text) else text)
+        return _read_request(_read(path))
     except LicensingError as error:
         raise Invalid(f"{path} is not a request: {error}") from error
+
+
+def _read_request(text: str) -> Request:
+    text = text.strip()
+    return read_request(from_qr_text(text) if is_qr_text(text) else text)
 
 
 def write_response(path: Path, response: Response, *, has_bundle: bool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -29,6 +31,14 @@ def license_page(session: Session, at: Paging, *, customer_id: str | None = None
     if customer_id is not None:
         query = query.where(IssuedLicense.customer_id == customer_id)
     return read_page(session, query, by=(IssuedLicense.issued_at, IssuedLicense.id), at=at)
+
+
+def count_licenses(session: Session, *, at: datetime) -> tuple[int, int]:
+    """How many are valid at a moment, and how many were ever issued."""
+    valid = select(func.count()).where(
+        IssuedLicense.revoked_at.is_(None), IssuedLicense.suspended_at.is_(None), IssuedLicense.expires_at > at
+    )
+    return session.scalar(valid) or 0, session.scalar(select(func.count()).select_from(IssuedLicense)) or 0
 
 
 def list_licenses_of(session: Session, customer_id: str) -> list[IssuedLicense]:

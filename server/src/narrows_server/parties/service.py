@@ -69,7 +69,7 @@ def default_entity(session: Session) -> LegalEntity:
     """The first one that was set up: who sends the invoices of contracts that name nobody. Raises `NotFound`."""
     entities = repository.list_entities(session)
     if not entities:
-        raise NotFound("there is no legal entity yet; run: narrows-server entity add")
+        raise NotFound("there is no legal entity yet; add the one that sends the invoices")
     return entities[0]
 
 

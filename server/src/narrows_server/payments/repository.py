@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, date, datetime, time
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from narrows_server.invoices.models import ISSUED, Invoice
 from narrows_server.invoices.models import Kind as Document
+from narrows_server.invoices.repository import WITHOUT_DOCUMENT
 from narrows_server.paging import Paged, Paging, read_page
 from narrows_server.payments.models import Allocation, Payment
 from narrows_server.payments.standing import Standing
@@ -72,6 +74,44 @@ def list_open_invoices(session: Session, *, entity_id: str, customer_id: str, cu
     invoices = list(session.scalars(query.order_by(Invoice.due_on, Invoice.number)))
     found = standings(session, invoices)
     return [invoice for invoice in invoices if found[invoice.id].receivable_minor > 0]
+
+
+def _overdue(today: date, *, customer_id: str | None = None) -> Select[Invoice]:
+    """The query for the invoices of which something is owed after its day. As `Standing` has it."""
+    credited = (
+        select(Invoice.credits_id.label("id"), func.sum(Invoice.total_minor).label("minor"))
+        .where(Invoice.status == ISSUED, Invoice.credits_id.is_not(None))
+        .group_by(Invoice.credits_id)
+        .subquery()
+    )
+    paid = (
+        select(Allocation.invoice_id.label("id"), func.sum(Allocation.amount_minor).label("minor"))
+        .group_by(Allocation.invoice_id)
+        .subquery()
+    )
+    owed = Invoice.total_minor - func.coalesce(credited.c.minor, 0) - func.coalesce(paid.c.minor, 0)
+    query = select(Invoice).outerjoin(credited, credited.c.id == Invoice.id).outerjoin(paid, paid.c.id == Invoice.id)
+    query = query.where(Invoice.status == ISSUED, Invoice.kind == Document.INVOICE.value, owed > 0)
+    if customer_id is not None:
+        query = query.where(Invoice.customer_id == customer_id)
+    return query.where(or_(Invoice.due_on < today, and_(Invoice.due_on.is_(None), Invoice.drafted_at < _start(today))))
+
+
+def _start(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
+def overdue_page(session: Session, at: Paging, today: date, *, customer_id: str | None = None) -> Paged[Invoice]:
+    """A page of the invoices that are overdue, the oldest first: of all, or of one customer."""
+    query = _overdue(today, customer_id=customer_id).options(*WITHOUT_DOCUMENT)
+    return read_page(session, query, by=(Invoice.drafted_at, Invoice.id), at=at, is_ascending=True)
+
+
+def count_overdue(session: Session, today: date) -> tuple[int, date | None]:
+    """How many invoices are overdue, and the earliest day on which one of them was due."""
+    found = _overdue(today).with_only_columns(func.count(), func.min(Invoice.due_on))
+    count, earliest = session.execute(found).one()
+    return count, earliest
 
 
 def standings(session: Session, invoices: Iterable[Invoice]) -> dict[str, Standing]:

@@ -30,8 +30,10 @@ class Kind:
 
 
 def _revoke_license(session: Session, proposal: Proposal, keyring: Keyring, occasion: Occasion) -> str:
-    license_id = json.loads(proposal.document)["license_id"]
-    return licenses.revoke(session, license_id, keyring=keyring, occasion=occasion).id
+    asked = json.loads(proposal.document)
+    return licenses.revoke(
+        session, asked["license_id"], keyring=keyring, reason=asked.get("reason"), occasion=occasion
+    ).id
 
 
 def _change_role(session: Session, proposal: Proposal, keyring: Keyring, occasion: Occasion) -> str:

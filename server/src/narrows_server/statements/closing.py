@@ -29,7 +29,7 @@ from narrows_server.rating import charges
 from narrows_server.rating.lines import Kind, Line
 from narrows_server.rating.rate import rate
 from narrows_server.rating.terms import Year
-from narrows_server.statements import billing, life, repository
+from narrows_server.statements import billing, life, repository, rollup
 from narrows_server.statements.drawing import Held, draw, says_the_same
 from narrows_server.statements.figures import read_figures
 from narrows_server.statements.life import Life
@@ -240,8 +240,10 @@ def _lines(session: Session, case: _Case, statement: Statement) -> tuple[Line, .
 
 
 def _keep(session: Session, statement: Statement, before: Statement | None, occasion: Occasion) -> None:
+    rollup.roll_up(statement)
     session.add(statement)
     session.flush()
+    rollup.roll_up_assets(session, statement)
     audit.write(session, occasion, "statement.drawn_up", statement.id, hash=statement.hash)
     if before is not None:
         life.supersede(session, before, by=statement.id, occasion=occasion)
@@ -255,10 +257,10 @@ def _advance(session: Session, case: _Case, statement: Statement, occasion: Occa
         known = life.accept(session, statement, detail="the contract makes a close binding", occasion=occasion)
     elif known.standing is Standing.DRAFT and sends:
         known = life.send(session, statement, occasion=occasion)
-    return _waits_for(known, statement)
+    return _waits_for(known)
 
 
-def _waits_for(known: Life, statement: Statement) -> str | None:
+def _waits_for(known: Life) -> str | None:
     if known.standing is Standing.ACCEPTED:
         return None
     if known.standing is Standing.DISPUTED:
@@ -266,7 +268,7 @@ def _waits_for(known: Life, statement: Statement) -> str | None:
     if known.standing is Standing.SENT:
         assert known.accepted_by_silence_at is not None
         return f"sent to the customer; silence accepts it on {wording.moment(known.accepted_by_silence_at)}"
-    return f"a draft; send it to the customer: narrows-server statement send {statement.id}"
+    return "a draft; send it to the customer"
 
 
 def _decide(

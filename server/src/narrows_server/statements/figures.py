@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
-from dataclasses import dataclass
-from threading import Lock
+from dataclasses import dataclass, fields
 
 from narrows_server.statements.models import Statement
-
-KEPT_MAX = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,18 +50,6 @@ def read_figures(document: str) -> Figures:
     )
 
 
-_kept: OrderedDict[str, Figures] = OrderedDict()
-_lock = Lock()
-
-
 def figures_of(statement: Statement) -> Figures:
-    """The figures of a stored statement. It never changes, so its document is read once and not for every page."""
-    with _lock:
-        known = _kept.get(statement.hash)
-    if known is None:
-        known = read_figures(statement.document)
-        with _lock:
-            _kept[statement.hash] = known
-            while len(_kept) > KEPT_MAX:
-                _kept.popitem(last=False)
-    return known
+    """The figures of a stored statement, without its document."""
+    return Figures(**{one.name: getattr(statement.rollup, one.name) for one in fields(Figures)})

@@ -143,6 +143,7 @@ def _take(
         signature=None if signature is None else json.dumps(dict(signature), sort_keys=True),
     )
     session.add(row)
+    statement.rollup.standing = following.value
     session.flush()
     customer = statement.contract.customer_id
     audit.write(session, occasion, f"statement.{_PARTICIPLES[step]}", statement.id, customer=customer, detail=detail)

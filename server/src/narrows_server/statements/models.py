@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Integer, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from narrows_server.contracts.models import Contract
@@ -26,6 +26,63 @@ class Statement(Base):
     document: Mapped[str] = mapped_column(Text)
 
     contract: Mapped[Contract] = relationship(lazy="joined", innerjoin=True)
+    rollup: Mapped[StatementRollup] = relationship(lazy="joined", innerjoin=True)
+
+
+class StatementRollup(Base):
+    """
+    The figures of a statement beside its document: what pages and alerts add up must not read every document.
+
+    Written once, with the statement, except for where it stands. Never billed from.
+    """
+
+    __tablename__ = "statement_rollup"
+    __table_args__ = (
+        Index("ix_statement_rollup_period", "period", "customer_id"),
+        Index("ix_statement_rollup_customer_id", "customer_id", "period"),
+        Index("ix_statement_rollup_standing", "standing", "period"),
+    )
+
+    statement_id: Mapped[str] = mapped_column(ForeignKey("statement.id"), primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customer.id"))
+    period: Mapped[str] = mapped_column(String(7))
+    # `standing.Standing` by the steps alone: that silence accepts follows from the time. The latest version of a month
+    # is the one that is not superseded.
+    standing: Mapped[str] = mapped_column(String(20))
+    baseline: Mapped[str] = mapped_column(Text)
+    metric: Mapped[str] = mapped_column(Text)
+    delivered_bytes: Mapped[int] = mapped_column(BigInteger)
+    baseline_bytes: Mapped[int] = mapped_column(BigInteger)
+    saved_bytes: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str] = mapped_column(String(3))
+    valued_in: Mapped[str] = mapped_column(String(3))
+    delivered_minor: Mapped[int] = mapped_column(BigInteger)
+    baseline_minor: Mapped[int] = mapped_column(BigInteger)
+    value_minor: Mapped[int] = mapped_column(BigInteger)
+    share_percent: Mapped[str] = mapped_column(Text)
+    share_minor: Mapped[int] = mapped_column(BigInteger)
+    reason: Mapped[str | None] = mapped_column(Text)
+    has_usage: Mapped[bool] = mapped_column(Boolean)
+
+
+class AssetRollup(Base):
+    """What one asset saved in a statement. Written once, with the statement; never billed from."""
+
+    __tablename__ = "asset_rollup"
+    __table_args__ = (Index("ix_asset_rollup_period", "period", "saved_bytes"),)
+
+    statement_id: Mapped[str] = mapped_column(ForeignKey("statement.id"), primary_key=True)
+    place: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)  # 1 saved most, the last least.
+    period: Mapped[str] = mapped_column(String(7))
+    asset: Mapped[str] = mapped_column(Text)  # As long as its customer likes, so no key of anything.
+    renditions: Mapped[int] = mapped_column(Integer)
+    delivered_bytes: Mapped[int] = mapped_column(BigInteger)
+    saved_bytes: Mapped[int] = mapped_column(BigInteger)
+
+    @property
+    def baseline_bytes(self) -> int:
+        """What the baseline would have delivered."""
+        return self.delivered_bytes + self.saved_bytes
 
 
 class StatementStep(Base):

@@ -12,6 +12,8 @@ from narrows_server.paging import Paged, Paging, read_page
 from narrows_server.statements.models import Outcome, Statement, StatementStep
 from narrows_server.statements.standing import Step
 
+WITHOUT_DOCUMENT = defer(Statement.document)  # Which may be megabytes; it is read when it is asked for.
+
 
 def get_statement(session: Session, statement_id: str) -> Statement | None:
     return session.get(Statement, statement_id)
@@ -77,31 +79,49 @@ def list_statements(session: Session) -> list[Statement]:
 
 
 def list_current(
-    session: Session, *, since: str = "", customer_id: str | None = None, contract_id: str | None = None
+    session: Session,
+    *,
+    since: str = "",
+    customer_id: str | None = None,
+    is_sent: bool = True,
+    count: int | None = None,
 ) -> list[Statement]:
     """
-    Of every month from *since* on the statement that no other supersedes, the latest month first.
+    Of every month from *since* on the statement that no other supersedes, the latest month first; at most *count*.
 
-    Of all customers, or those that were sent to one. Documents are read when they are asked for.
+    Of all customers, or those of one: what was sent to it, or with drafts.
     """
-    query = select(Statement).options(defer(Statement.document)).where(Statement.period >= since)
+    query = select(Statement).options(WITHOUT_DOCUMENT).where(Statement.period >= since)
     query = query.order_by(Statement.period.desc(), Statement.contract_id, Statement.version.desc())
-    if contract_id is not None:
-        query = query.where(Statement.contract_id == contract_id)
     if customer_id is not None:
-        query = _sent_to(query, customer_id)
+        query = _sent_to(query, customer_id) if is_sent else _of(query, customer_id)
     current: dict[tuple[str, str], Statement] = {}
     for statement in session.scalars(query):
         current.setdefault((statement.period, statement.contract_id), statement)
-    return list(current.values())
+    return list(current.values())[:count]
 
 
 def statement_page(session: Session, at: Paging, *, customer_id: str | None = None) -> Paged[Statement]:
     """A page of statements, the latest period first: of all customers, or those that were sent to one."""
-    query = select(Statement)
+    query = select(Statement).options(WITHOUT_DOCUMENT)
     if customer_id is not None:
         query = _sent_to(query, customer_id)
     return read_page(session, query, by=(Statement.period, Statement.id), at=at)
+
+
+def count_outcomes(session: Session) -> dict[str, dict[str, int]]:
+    """By month, how many contracts ended how."""
+    counts = select(Outcome.period, Outcome.result, func.count()).group_by(Outcome.period, Outcome.result)
+    found: dict[str, dict[str, int]] = {}
+    for period, result, count in session.execute(counts):
+        found.setdefault(period, {})[result] = count
+    return found
+
+
+def first_held(session: Session, period: str) -> Outcome | None:
+    """One of the contracts that are held in a month, always the same."""
+    query = select(Outcome).where(Outcome.period == period, Outcome.result == "held")
+    return session.scalars(query.order_by(Outcome.contract_id).limit(1)).first()
 
 
 def list_outcomes(session: Session, *, period: str | None = None) -> list[Outcome]:
@@ -110,10 +130,13 @@ def list_outcomes(session: Session, *, period: str | None = None) -> list[Outcom
     return list(session.scalars(query if period is None else query.where(Outcome.period == period)))
 
 
+def _of(query: Select[Statement], customer_id: str) -> Select[Statement]:
+    return query.join(Contract, Contract.id == Statement.contract_id).where(Contract.customer_id == customer_id)
+
+
 def _sent_to(query: Select[Statement], customer_id: str) -> Select[Statement]:
     """Those of one customer that were handed to it: a draft does not exist for it."""
-    query = query.join(Contract, Contract.id == Statement.contract_id).where(Contract.customer_id == customer_id)
     sent = select(StatementStep.id).where(
         StatementStep.statement_id == Statement.id, StatementStep.step == Step.SEND.value
     )
-    return query.where(sent.exists())
+    return _of(query, customer_id).where(sent.exists())

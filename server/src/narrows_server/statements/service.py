@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from narrows_server import audit
 from narrows_server.audit import Occasion
 from narrows_server.contracts import repository as contracts
-from narrows_server.contracts.month import month_of
+from narrows_server.contracts.month import Version, holds_in
 from narrows_server.contracts.service import active_month, read_version, require_contract
 from narrows_server.database import Database
 from narrows_server.errors import Invalid, NotFound
@@ -26,6 +26,7 @@ from narrows_server.usage import repository as usage
 __all__ = [
     "Preview",
     "Result",
+    "active_by_month",
     "active_contracts",
     "close",
     "close_month",
@@ -39,15 +40,15 @@ __all__ = [
 
 def active_contracts(session: Session, period: Period) -> list[str]:
     """The ids of the contracts that hold on some day of the calendar month *period*, in a fixed order."""
-    versions: dict[str, list[Any]] = {}
+    return active_by_month(session, [period])[period]
+
+
+def active_by_month(session: Session, periods: Sequence[Period]) -> dict[Period, list[str]]:
+    """By calendar month, the ids of the contracts that hold on some day of it, in a fixed order."""
+    versions: dict[str, list[Version]] = {}
     for row in contracts.list_all_versions(session):
-        versions.setdefault(row.contract_id, []).append(row)
-    begun = contracts.list_contracts_begun_by(session, date(period.year, period.month, period.days_in_month))
-    return [
-        contract.id
-        for contract in begun
-        if month_of(contract.id, [read_version(row) for row in versions[contract.id]], period) is not None
-    ]
+        versions.setdefault(row.contract_id, []).append(read_version(row))
+    return {period: [name for name, known in versions.items() if holds_in(known, period)] for period in periods}
 
 
 def close_month(

@@ -61,6 +61,11 @@ def list_installations(session: Session, *, contract_id: str | None = None) -> l
     return list(session.scalars(query))
 
 
+def count_installations(session: Session) -> int:
+    """How many there are."""
+    return session.scalar(select(func.count()).select_from(Installation)) or 0
+
+
 def overviews(session: Session) -> list[InstallationOverview]:
     """Every installation, the one that reported last first."""
     query = select(Installation).order_by(Installation.reported_at.desc(), Installation.id)
@@ -211,6 +216,13 @@ def get_record(session: Session, installation_id: str, seq: int) -> Record | Non
     return None if row is None else Record.from_dict(orjson.loads(row.document))
 
 
+def latest_records(session: Session, installation_id: str, *, count: int) -> list[Record]:
+    """The last records of an installation as they were reported, the latest first."""
+    query = select(StoredRecord.document).where(StoredRecord.installation_id == installation_id)
+    found = session.scalars(query.order_by(StoredRecord.seq.desc()).limit(count))
+    return [Record.from_dict(orjson.loads(document)) for document in found]
+
+
 def get_receipt(session: Session, installation_id: str, first_seq: int, last_seq: int) -> IssuedReceipt | None:
     return session.get(IssuedReceipt, (installation_id, first_seq, last_seq))
 
@@ -219,6 +231,13 @@ def list_receipts(session: Session, installation_id: str) -> list[IssuedReceipt]
     """Every receipt of an installation, in the order of its records."""
     query = select(IssuedReceipt).where(IssuedReceipt.installation_id == installation_id)
     return list(session.scalars(query.order_by(IssuedReceipt.first_seq, IssuedReceipt.last_seq)))
+
+
+def latest_receipts(session: Session, installation_id: str, *, count: int) -> list[IssuedReceipt]:
+    """The receipts of the last reports of an installation, the latest first."""
+    query = select(IssuedReceipt).where(IssuedReceipt.installation_id == installation_id)
+    query = query.order_by(IssuedReceipt.first_seq.desc(), IssuedReceipt.last_seq.desc())
+    return list(session.scalars(query.limit(count)))
 
 
 def get_fork(session: Session, installation_id: str, seq: int, record_hash: str) -> Fork | None:
