@@ -9,7 +9,7 @@ VIDEO ?=
 
 .PHONY: help install demo test check format simulate crash load cluster faults vectors recompute valuation estimator fuzz rating \
 	mutants close-load \
-	invoices docs wheels licenses newcomer rd bench player train api serve browser reference clean
+	invoices pages docs wheels licenses newcomer rd bench player train api serve browser reference clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ demo: install ## From a clip to an invoice: VIDEO=clip.mp4 for your own; results
 serve: install ## A server with half a year of business, to look at: PORT=8080; prints address and sign-ins
 	@$(BIN)/python -m tests.demo.serve --port $(or $(PORT),8080)
 
-browser: install ## Every page as every role in Chromium, with axe; pictures into PICTURES=demo-output/pictures
+browser: install ## Every flow and every page as every role in Chromium, with axe; pictures into PICTURES=demo-output/pictures
 	@$(BIN)/python -m tests.browser.run --pictures "$(or $(PICTURES),demo-output/pictures)" $(ARGS)
 
 test: install check ## Lint, types, import contracts and all tests; the server's on DATABASE=both, sqlite or postgresql
@@ -115,6 +115,9 @@ mutants: install ## Mutation score of rating, rounding and numbering: JOBS=2, AR
 
 close-load: install ## Seconds in which a month is closed: CONTRACTS=1000 RECORDS=1000000, on both databases
 	@$(BIN)/python -m tests.load.close --contracts $(or $(CONTRACTS),1000) --records $(or $(RECORDS),1000000) $(ARGS)
+
+pages: install ## Milliseconds of every page over ROWS=10000000 rollup rows on PostgreSQL: TIMES=40, ARGS="--json pages.json"
+	@$(BIN)/python -m tests.pages.run --rows $(or $(ROWS),10000000) --times $(or $(TIMES),40) $(ARGS)
 
 rd: install ## Rate-distortion table: CLIPS=folder of .mkv or .mp4 clips
 	@test -n "$(CLIPS)" || { echo "usage: make rd CLIPS=folder"; exit 2; }

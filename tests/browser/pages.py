@@ -33,11 +33,13 @@ def vendor_stops(office: Office) -> list[Stop]:
     with office.database.snapshot() as session:
         person = people.require_person(session, "finance@narrows.example").id
     plain = "alerts customers customers/new contracts contracts/new tariffs tariffs/new licenses licenses/new"
-    plain += " installations statements invoices months proposals keys people audit account what-is-sent"
+    plain += " installations statements invoices months exports proposals keys"
+    plain += " webhooks people audit account what-is-sent"
     return [
         Stop(name="overview", path="/"),
         *(Stop(name=name.replace("/", "-"), path=f"/{name}") for name in plain.split()),
         Stop(name="customer", path="/customers/nordlicht"),
+        Stop(name="billing", path="/customers/nordlicht/billing"),
         Stop(name="contract", path="/contracts/nordlicht-1"),
         Stop(name="tariff", path="/tariffs/nordlicht-cdn"),
         Stop(name="month", path=f"/months/{things['month']}"),
@@ -49,7 +51,7 @@ def vendor_stops(office: Office) -> list[Stop]:
 
 def portal_stops(office: Office, client: Client = PACIFIC) -> list[Stop]:
     """Every kind of page that a customer's people have."""
-    plain = "alerts licenses installations what-is-sent statements invoices keys account"
+    plain = "alerts licenses installations what-is-sent statements invoices keys webhooks account"
     return [
         Stop(name="overview", path="/"),
         *(Stop(name=name, path=f"/{name}") for name in plain.split()),

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, expect
 from tests.demo.seed import SIGN_INS
 from tests.demo.story import ALPINE
 
+from .flows import Flow, Stage, a_license_from_issue_to_revocation, by_keyboard
 from .pages import faults_of
 from .served import CHROMIUM, Served, chromium, served
 
@@ -49,6 +50,15 @@ def test_finance_signs_in_looks_and_closes_a_month_while_looking_on(demo: Served
     assert faults_of(page) == []
     assert said == []
     context.close()
+
+
+@pytest.mark.parametrize("flow", [by_keyboard, a_license_from_issue_to_revocation], ids=lambda flow: flow.__name__)
+def test_a_flow_of_make_browser(demo: Served, browser: Browser, flow: Flow) -> None:
+    stage = Stage(demo=demo, browser=browser, flow=flow.__name__)
+
+    flow(stage)
+
+    assert stage.faults == []
 
 
 def test_a_customer_disputes_a_statement_and_sees_nothing_of_the_vendors(demo: Served, browser: Browser) -> None:
