@@ -26,6 +26,7 @@ class Alert(Base):
 
     __tablename__ = "alert"
     __table_args__ = (
+        Index("ix_alert_opened_at", "opened_at", "id"),
         Index(
             "uq_alert_open",
             "cause",

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from narrows_metering.share import Exchange
@@ -256,8 +257,13 @@ def version_row_on(session: Session, contract_id: str, day: date) -> ContractVer
 
 def read_version(row: ContractVersion) -> Version:
     """A stored version. It was checked when it was recorded."""
-    document = ContractDocument.model_validate_json(row.document)
-    return Version(number=row.number, effective_on=row.effective_on, document=document)
+    return Version(number=row.number, effective_on=row.effective_on, document=_read_contract(row.document))
+
+
+@lru_cache(maxsize=8_192)
+def _read_contract(text: str) -> ContractDocument:
+    # The same text gives the same frozen document, and a month's page reads those of every contract.
+    return ContractDocument.model_validate_json(text)
 
 
 def read_tariff(tariff: Tariff) -> TariffDocument:

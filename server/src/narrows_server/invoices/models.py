@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, CheckConstraint, Date, ForeignKey, Integer, String, Text
+from sqlalchemy import BigInteger, CheckConstraint, Date, ForeignKey, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from narrows_server.customers.models import Customer
@@ -57,6 +57,7 @@ class Invoice(Base):
 
     __tablename__ = "invoice"
     __table_args__ = (
+        Index("ix_invoice_drafted_at", "drafted_at", "id"),
         CheckConstraint("(status = 'issued') = (number IS NOT NULL)", name="issued_means_numbered"),
         CheckConstraint("(status = 'issued') = (document IS NOT NULL)", name="issued_means_written"),
         CheckConstraint("total_minor >= 0", name="total_is_not_negative"),

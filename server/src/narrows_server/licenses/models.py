@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ForeignKey, Integer, String, Text
+from sqlalchemy import ForeignKey, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from narrows_server.contracts.models import Contract
@@ -16,6 +16,7 @@ class IssuedLicense(Base):
     """A license as it was signed. `token` is the license; the columns beside it are for finding it."""
 
     __tablename__ = "license"
+    __table_args__ = (Index("ix_license_issued_at", "issued_at", "id"),)
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     customer_id: Mapped[str] = mapped_column(ForeignKey("customer.id"), index=True)

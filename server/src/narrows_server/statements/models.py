@@ -15,7 +15,10 @@ class Statement(Base):
     """The account of one month's savings under one contract, as canonical JSON. Never changed: see `version`."""
 
     __tablename__ = "statement"
-    __table_args__ = (UniqueConstraint("contract_id", "period", "version"),)
+    __table_args__ = (
+        Index("ix_statement_period", "period", "id"),
+        UniqueConstraint("contract_id", "period", "version"),
+    )
 
     id: Mapped[str] = mapped_column(String(80), primary_key=True)
     contract_id: Mapped[str] = mapped_column(ForeignKey("contract.id"), index=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, String, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from narrows_server.customers.models import Customer
@@ -20,6 +20,10 @@ class Installation(Base):
     """
 
     __tablename__ = "installation"
+    __table_args__ = (
+        Index("ix_installation_enrolled_at", "enrolled_at", "id"),
+        Index("ix_installation_previous_id", "previous_id"),
+    )
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     customer_id: Mapped[str] = mapped_column(ForeignKey("customer.id"), index=True)
