@@ -71,7 +71,7 @@ def test_every_size_quality_and_length_decodes_to_the_encoders_pictures(
 
 
 def test_the_number_of_threads_changes_no_byte() -> None:
-    pictures = a_pan(14)
+    pictures = a_pan(14, 96, 80)  # Large enough for motion to be searched.
 
     assert [f.data for f in coded(pictures)] == [f.data for f in coded(pictures, threads=3)]
 
