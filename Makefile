@@ -7,7 +7,7 @@ MEMBERS := licensing metering sdk server
 TORCH := torch==2.13.0
 VIDEO ?=
 
-.PHONY: help install demo test check format simulate crash load cluster faults vectors recompute valuation estimator fuzz rating \
+.PHONY: help install demo test check format simulate crash load cluster faults growth vectors recompute valuation estimator fuzz rating \
 	mutants close-load \
 	invoices pages docs wheels licenses newcomer rd bench player train api serve browser reference clean
 
@@ -63,6 +63,9 @@ cluster: install ## One clip on one process and on two Dask workers: same bytes,
 
 faults: install ## Servers killed, bodies cut, disks full, hostile clients, against the real command: ROUNDS=20
 	@ROUNDS=$(or $(ROUNDS),20) $(BIN)/pytest -q tests/faults tests/server/test_punctual.py --durations=10
+
+growth: install ## Intake, usage view and close at 10⁵, 10⁶ and 10⁷ records: SIZES=100000,1000000, DATABASE=postgresql, ARGS=--json
+	@$(BIN)/python -m tests.load.growth $(if $(SIZES),--sizes $(SIZES)) $(if $(DATABASE),--database $(DATABASE)) $(ARGS)
 
 fuzz: install ## Hostile files, packets and streams for SECONDS=600 each; findings in fuzz-findings/
 	@for target in container packet decoder; do \

@@ -103,13 +103,13 @@ def _measured(folder: Path, url: str | None, database: str, count: int, records:
     vendor = make_vendor(folder / "home", url)
     with open_office(vendor.settings) as office:
         write_books(office, count, records)
-        ids = _active(office)
+        ids = active_contracts(office)
         started, before = time.monotonic(), _processor_seconds()
-        outcomes = [one.result for one in _close(office, ids)]
+        outcomes = [one.result for one in close_all(office, ids)]
         seconds, busy = time.monotonic() - started, _processor_seconds() - before
         hashes = _hashes(office)
         started = time.monotonic()
-        again = [one.result for one in _close(office, ids)]
+        again = [one.result for one in close_all(office, ids)]
         return Closed(
             database=database,
             contracts=len(ids),
@@ -122,13 +122,13 @@ def _measured(folder: Path, url: str | None, database: str, count: int, records:
         )
 
 
-def _close(office: Office, ids: list[str]) -> Iterator[Outcome]:
+def close_all(office: Office, ids: list[str]) -> Iterator[Outcome]:
     return service.close_month(
         office.database, ids, NOVEMBER, occasion=lambda: Occasion(actor="admin:load", at=CLOSED_AT)
     )
 
 
-def _active(office: Office) -> list[str]:
+def active_contracts(office: Office) -> list[str]:
     with office.database.snapshot() as session:
         return [one for one in service.active_contracts(session, NOVEMBER) if one.startswith("load-")]
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.etree.ElementTree import fromstring
 
 import pytest
 
 from ..server.postgres import PostgresMissing, running_postgres
 from .appends import AppendRate, measure_appends
+from .growth import Cost, draw
 from .intake import IntakeRate, measure_intake
 from .run import Line, append_lines, intake_lines
 from .vendor import make_vendor
@@ -38,6 +40,24 @@ def test_under_load_nothing_is_lost_and_the_peer_is_slower(database: str, tmp_pa
     assert rate.records > 0
     assert rate.per_second > 2 * rate.peer_per_second
     assert rate.visible_p99_seconds is not None
+
+
+def test_the_curves_of_growth_are_drawn_in_powers_of_ten() -> None:
+    costs = [
+        Cost(
+            records=10**power,
+            intake_per_second=20_000,
+            view_seconds=0.01,
+            close_seconds=10.0 ** (power - 5),
+            database_bytes=10**power,
+            load_average=1,
+        )
+        for power in (5, 6)
+    ]
+    drawing = fromstring(draw(costs))
+
+    assert len(drawing.findall(".//{*}polyline")) == 3
+    assert len(drawing.findall(".//{*}circle")) == 6
 
 
 class TestBars:
