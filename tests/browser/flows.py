@@ -236,7 +236,7 @@ def two_people_for_a_license(stage: Stage) -> None:
         stage.picture(admin, "own-proposal-refused")
 
         owner.goto("/")
-        expect(owner.get_by_text("wait for a second person")).to_be_visible()
+        expect(owner.get_by_text("for a second person")).to_be_visible()
         owner.goto("/proposals")
         owner.locator(f"form[action='{reject.replace('/reject', '/approve')}']").get_by_role("button").click()
         expect(owner.get_by_role("status")).to_contain_text("approved and done")

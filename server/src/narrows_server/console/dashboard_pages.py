@@ -115,7 +115,8 @@ def _tasks(session: Session, room: Room, *, since: str) -> list[Task]:
     if may(Action.PROPOSALS_DECIDE):
         waiting = [one for one in list_undecided(session) if one.proposer != room.caller.human]
         if waiting:
-            tasks.append(Task(path="/proposals", text=_count(len(waiting), "proposal"), why="wait for a second person"))
+            why = "waits for a second person" if len(waiting) == 1 else "wait for a second person"
+            tasks.append(Task(path="/proposals", text=_count(len(waiting), "proposal"), why=why))
     if may(Action.STATEMENTS_READ):
         tasks += _disputes(session, since=since, now=now)
         drafts = rollup.count_standing(session, Standing.DRAFT, since=since)
