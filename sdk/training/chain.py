@@ -10,14 +10,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from narrows.codec.condition import Condition
 from narrows.codec.group import Place
-from narrows.codec.hints import block_flow, fine_search
+from narrows.codec.hints import MotionSearch, Target
 from narrows.codec.layers import pack420
-from narrows.codec.reference import Reference, detached
+from narrows.codec.model import Neighbours
+from narrows.codec.motion import Hints
+from narrows.codec.objective import error_of_a_bit
+from narrows.codec.reference import Reference, detached, luma_bytes
+from narrows.options import Preset
 from torch import Tensor
 
 from training.examples import Batch
@@ -55,7 +58,7 @@ class Chain:
         self.visual = visual
         self.anchor: Reference | None = None
         self._position, self._direction = 0, 1
-        self._search = fine_search()
+        self._search = MotionSearch(Preset.MEDIUM)
 
     def fit(self, span: int) -> int:
         """The longest group of at most *span* frames that the sequence has room for, playing backwards if need be."""
@@ -77,10 +80,11 @@ class Chain:
         index = int(random.integers(self.batch.luma.shape[1]))
         return pack420(self.batch.luma[:, index], self.batch.chroma[:, index])
 
-    def hints(self, place: Place) -> tuple[Tensor, Tensor]:
-        """Flows from a frame to its two references `[B, 2, H/4, W/4]` each."""
-        first = self._flow(place.position, place.first)
-        return first, first if place.second == place.first else self._flow(place.position, place.second)
+    def hints(self, place: Place, neighbours: Neighbours, quality_index: Tensor) -> Hints:
+        """How a frame moved against its two references, as an encoder finds it."""
+        current = self._index(place.position)
+        sources = self._index(place.first), self._index(place.second)
+        return found_motion(self.batch, current, sources, neighbours, quality_index, self._search)
 
     def keep(self, anchor: Reference, span: int) -> None:
         """Leave *anchor*, *span* frames on, for the next group."""
@@ -102,11 +106,31 @@ class Chain:
     def _index(self, position: int) -> int:
         return self._position + self._direction * position
 
-    def _flow(self, position: int, reference: int) -> Tensor:
-        return flow_between(self.batch, self._index(position), self._index(reference), self._search)
 
+@torch.no_grad()
+def found_motion(
+    batch: Batch,
+    current: int,
+    sources: tuple[int, int],
+    neighbours: Neighbours,
+    quality_index: Tensor,
+    search: MotionSearch,
+) -> Hints:
+    """The encoder's hints from frame *current* of all sequences to references that were frames *sources*."""
+    first, second = neighbours.first, neighbours.second
+    forecasts = neighbours.forecasts
 
-def flow_between(batch: Batch, source: int, target: int, search: cv2.DISOpticalFlow) -> Tensor:
-    """The encoder's hints from frames *source* to frames *target* of all sequences `[B, 2, H/4, W/4]`."""
-    luma = ((batch.luma[:, [source, target], 0] + 0.5) * 255).round().byte().numpy()
-    return torch.stack([block_flow(clip[0], clip[1], search) for clip in luma])
+    def target(i: int, source: int, reference: Reference, forecast: Tensor) -> Target:
+        return Target(luma_bytes(batch.luma[i, source]), luma_bytes(reference.luma[i]), forecast[i : i + 1])
+
+    found = [
+        search.hints(
+            luma_bytes(batch.luma[i, current]),
+            target(i, sources[0], first, forecasts[0]),
+            None if first is second else target(i, sources[1], second, forecasts[1]),
+            bit_error=error_of_a_bit(quality_index[i]),
+        )
+        for i in range(len(batch.luma))
+    ]
+    flows = [torch.cat([hints.flows[k] for hints in found]) for k in (0, 1)]
+    return Hints((flows[0], flows[1]), torch.cat([hints.choice for hints in found]))

@@ -51,7 +51,7 @@ def linear_layers(module: nn.Module) -> tuple[nn.Conv2d, ...]:
     if isinstance(module, LinearPath):
         return module.analyse, module.synthesise
     if isinstance(module, MotionCodec):
-        return module.linear_analysis, module.linear_synthesis, module.head, _leave(module.analysis16)
+        return (module.head,)
     if isinstance(module, IntraCodec | InterCodec):
         return module.head, _leave(module.analysis16)
     return ()

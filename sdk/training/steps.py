@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from narrows.codec.condition import Condition
 from narrows.codec.entropy_model import RateEstimate
-from narrows.codec.hints import fine_search
+from narrows.codec.hints import MotionSearch
 from narrows.codec.layers import pack420
 from narrows.codec.model import LATENTS, WIDTH8, Model, Neighbours
 from narrows.codec.motion import MOTION_LATENTS
 from narrows.codec.objective import decibels, distortion, squared_error, trade_off
 from narrows.codec.rate_control import offset_quality
 from narrows.codec.reference import Reference, detached
+from narrows.options import Preset
 from torch import Tensor
 
-from training.chain import Chain, flow_between, path
+from training.chain import Chain, found_motion, path
 from training.examples import Batch
 
 Figures = dict[str, float]
@@ -116,7 +116,7 @@ def _code_group(
         quality = offset(chain.quality_index, place.depth)
         condition = chain.condition(quality, place, kin)
         motion_coder, coder = RateEstimate(), RateEstimate()
-        motion_latents = model.inter.analyse_motion(planes, neighbours, chain.hints(place), condition)
+        motion_latents = model.inter.analyse_motion(neighbours, chain.hints(place, neighbours, quality), condition)
         prediction = model.inter.predict(motion_latents, neighbours, motion_coder, condition=condition, size=size)
         latents = model.inter.analyse(planes, prediction, condition)
         here = model.inter.code(latents, prediction, neighbours, coder, condition=condition, size=size)
@@ -143,43 +143,31 @@ def _code_group(
 def motion_step(
     model: Model, batch: Batch, quality_index: Tensor, random: np.random.Generator
 ) -> tuple[Tensor, Figures]:
-    """Originals warped to an original, pulled to the hints, with some noise on them half of the time."""
+    """Originals, with some noise on them half of the time, warped to an original."""
     frames = batch.luma.shape[1]
     distance = int(random.choice([1, 2, 4]))
     is_between = bool(random.random() < 0.6)
     now = int(random.integers(distance, frames - distance if is_between else frames))
     before, after = now - distance, now + distance if is_between else now - distance
     noise = 0.02 * float(random.random()) * float(random.random() < 0.5)
-    search = fine_search()
 
-    def flow(source: int, target: int) -> Tensor:
-        return flow_between(batch, source, target, search)
-
-    def known(index: int, velocity: Tensor | None) -> Reference:
+    def known(index: int) -> Reference:
         luma = batch.luma[:, index]
         still = luma.new_zeros(len(luma), LATENTS, *batch.latent_size)
         return Reference(
-            luma=luma + noise * torch.randn_like(luma),
+            luma=(luma + noise * torch.randn_like(luma)).clamp(-0.5, 0.5),
             chroma=batch.chroma[:, index],
             features=luma.new_zeros(len(luma), WIDTH8, *(2 * side for side in batch.latent_size)),
-            velocity=velocity,
+            velocity=None,
             symbols=still,
             motion_symbols=still[:, :MOTION_LATENTS],
             quality_index=quality_index,
         )
 
-    hint = flow(now, before)
-    has_forecast = bool(random.random() < 0.7)
-    if is_between:
-        other_hint = flow(now, after)
-        velocity = flow(after, before) / (before - after) if has_forecast else None
-        first, second = known(before, None), known(after, velocity)
-    else:
-        other_hint = hint
-        past = before - distance
-        velocity = flow(before, past) / (past - before) if has_forecast and past >= 0 else None
-        first = second = known(before, velocity)
+    first = known(before)
+    second = known(after) if is_between else first
     neighbours = Neighbours(first, second, (before - now, after - now), second)
+    hints = found_motion(batch, now, (before, after), neighbours, quality_index, MotionSearch(Preset.MEDIUM))
     condition = Condition(
         quality_index=quality_index,
         visual=torch.zeros_like(quality_index),
@@ -188,11 +176,9 @@ def motion_step(
         kin_quality=quality_index,
     )
     planes, coder = pack420(batch.luma[:, now], batch.chroma[:, now]), RateEstimate()
-    latents = model.inter.analyse_motion(planes, neighbours, (hint, other_hint), condition)
+    latents = model.inter.analyse_motion(neighbours, hints, condition)
     prediction = model.inter.predict(latents, neighbours, coder, condition=condition, size=batch.latent_size)
     rate, error = _bits(coder) / batch.pixels, squared_error(prediction.planes, planes)
-    flows = prediction.motion.flows
-    pull = F.smooth_l1_loss(flows[0], hint) + F.smooth_l1_loss(flows[1], other_hint)
-    loss = (rate + trade_off(quality_index).clamp_max(MOTION_TRADE_OFF_MAX) * error).mean() + 0.02 * pull
+    loss = (rate + trade_off(quality_index).clamp_max(MOTION_TRADE_OFF_MAX) * error).mean()
     name = f"{'B' if is_between else 'P'}{distance}"
     return loss, {f"bpp_{name}": float(rate.detach().mean()), f"dB_warped_{name}": decibels(error)}

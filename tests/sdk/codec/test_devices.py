@@ -10,6 +10,7 @@ import pytest
 import torch
 from narrows.codec.condition import Condition
 from narrows.codec.model import Model, Neighbours
+from narrows.codec.motion import Hints
 from narrows.codec.weights import moved, ready_model
 from narrows.errors import VideoError
 from narrows.options import Device, Engine
@@ -33,6 +34,7 @@ def test_all_but_symbols_and_scales_goes_to_the_device() -> None:
     alone = Condition.of_frame(60, visual=True)
     after = Condition.of_frame(40, visual=True, distance=1, kin_quality=60)
     planes, hint = torch.zeros(1, 96, 6, 8, device=place), torch.zeros(1, 2, 12, 16, device=place)
+    choice = torch.zeros(1, 1, 6, 8, device=place)
     with torch.no_grad():
         key = networks.inter.adopt(networks.intra.code(None, CpuCoder(), condition=alone, size=SIZE), alone)
         neighbours = Neighbours(key, key, (-1, -1), key)
@@ -40,7 +42,7 @@ def test_all_but_symbols_and_scales_goes_to_the_device() -> None:
         frame = networks.inter.code(None, prediction, neighbours, CpuCoder(), condition=after, size=SIZE)
         analysed = [
             networks.intra.analyse(planes, alone),
-            networks.inter.analyse_motion(planes, neighbours, (hint, hint), after),
+            networks.inter.analyse_motion(neighbours, Hints((hint, hint), choice), after),
             networks.inter.analyse(planes, prediction, after),
         ]
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 from narrows.codec.entropy_model import RateEstimate
-from narrows.codec.group import places
-from narrows.codec.hints import fine_search
-from narrows.codec.model import Model
-from narrows.codec.reference import Reference
+from narrows.codec.group import Place, places
+from narrows.codec.layers import unpack420
+from narrows.codec.model import LATENTS, Model, Neighbours
+from narrows.codec.reference import Reference, settle
 from narrows.codec.weights import load_weights
 from torch import Tensor, nn
-from training.chain import Chain, flow_between, path
+from training.chain import Chain, path
 from training.examples import Examples
 from training.export import export
 from training.manifest import SHARE_MAX, Material, read_manifest
@@ -69,13 +69,28 @@ def test_no_origin_gives_more_than_its_share() -> None:
     assert given[30:] == [20] * 30
 
 
+def neighbours_of(chain: Chain, place: Place) -> Neighbours:
+    """Originals as the references of the frame at *place*."""
+
+    def known(position: int) -> Reference:
+        symbols = torch.zeros(1, LATENTS, *chain.batch.latent_size)
+        return settle(*unpack420(chain.planes(position)), None, symbols, chain.quality_index)
+
+    first = known(place.first)
+    second = first if place.second == place.first else known(place.second)
+    return Neighbours(first, second, place.offsets, first)
+
+
 def test_the_hints_of_a_pan_are_the_pan(examples: Examples) -> None:
     batch = examples.draw(1, 3, np.random.default_rng(1))
+    chain = Chain(batch, torch.full((1, 1, 1, 1), 60.0), torch.zeros(1, 1, 1, 1))
 
-    hints = flow_between(batch, 2, 0, fine_search())
+    place = Place(position=2, first=0, second=0, depth=0)
 
-    assert hints.shape == (1, 2, CROP // 4, CROP // 4)
-    speed = max(abs(float(component.median())) for component in hints[0]) / 2
+    hints = chain.hints(place, neighbours_of(chain, place), chain.quality_index)
+
+    assert hints.flows[0].shape == (1, 2, CROP // 4, CROP // 4)
+    speed = max(abs(float(component.median())) for component in hints.flows[0][0]) / 2
     assert speed == pytest.approx(2, abs=0.6) or speed == pytest.approx(4, abs=1.0)
 
 
@@ -163,7 +178,7 @@ def test_a_chain_plays_to_and_fro_and_its_hints_lead_to_the_references(examples:
     batch = examples.draw(1, SEQUENCE_FRAMES, np.random.default_rng(3))
     chain = Chain(batch, torch.full((1, 1, 1, 1), 60.0), torch.zeros(1, 1, 1, 1))
     group = places(4)
-    forward = [chain.hints(place) for place in group]
+    forward = [chain.hints(place, neighbours_of(chain, place), chain.quality_index).flows for place in group]
     start, end = chain.planes(0), chain.planes(4)
     speeds = [(place, hints[0].flatten(2).median(-1).values[0, 0]) for place, hints in zip(group, forward, strict=True)]
 

@@ -17,14 +17,16 @@ from narrows.codec.budget import RATE_DEFAULT, Budget
 from narrows.codec.condition import Condition
 from narrows.codec.entropy_model import SymbolCoder
 from narrows.codec.group import Place, depth_of, places
-from narrows.codec.hints import FlowHints
+from narrows.codec.hints import MotionSearch, Target
 from narrows.codec.layers import PICTURE_MULTIPLE
 from narrows.codec.lookahead import SPAN, Group, Lookahead, Seen
 from narrows.codec.model import Neighbours
+from narrows.codec.motion import Hints, keep_choices
+from narrows.codec.objective import error_of_a_bit
 from narrows.codec.pool import Pool
 from narrows.codec.range_coder import StreamReader, StreamWriter
 from narrows.codec.rate_control import ERROR_PRICES, REFINED_ERROR_PRICE, offset_quality, refinement_steps
-from narrows.codec.reference import Reference
+from narrows.codec.reference import Reference, luma_bytes
 from narrows.codec.refinement import Code, cost, refine
 from narrows.codec.weights import LoadedModel, require_model
 from narrows.errors import CorruptBitstream
@@ -139,7 +141,7 @@ class FrameEncoder:
         self._base = 0
         self._header = StreamHeader(width=width, height=height, model_id=model.model_id, is_development=is_development)
         self._size = _latent_size(width, height)
-        self._hints = FlowHints(options.preset)
+        self._search = MotionSearch(options.preset)
         span = 1 if options.low_delay else SPAN
         self._lookahead = Lookahead(keyint=options.keyint, span=span)
         self.delay = depth_of(span)
@@ -236,17 +238,21 @@ class FrameEncoder:
         refines: bool,
     ) -> _Coded:
         kept = {position: future.result().kept for position, future in needed.items()}
-        return self._encode_inter(seen, place, order, kept, self._flows(place, lumas), refines=refines)
+        return self._encode_inter(seen, place, order, kept, lumas, refines=refines)
 
-    def _flows(self, place: Place, lumas: list[NDArray[np.uint8]]) -> tuple[torch.Tensor, torch.Tensor]:
-        def hint(reference: int) -> torch.Tensor:
-            is_far = abs(place.position - reference) >= _FAR
-            halfway = lumas[(place.position + reference) // 2] if is_far else None
-            flow = self._hints.between(lumas[place.position], lumas[reference], halfway)
-            return flow.to(self._model.device)
+    def _motion_hints(
+        self, place: Place, lumas: list[NDArray[np.uint8]], neighbours: Neighbours, condition: Condition
+    ) -> Hints:
+        def target(position: int, reference: Reference, forecast: torch.Tensor) -> Target:
+            is_far = abs(place.position - position) >= _FAR
+            halfway = lumas[(place.position + position) // 2] if is_far else None
+            return Target(lumas[position], luma_bytes(reference.luma[0]), forecast, halfway)
 
-        first = hint(place.first)
-        return first, first if place.second == place.first else hint(place.second)
+        forecasts = neighbours.forecasts
+        first = target(place.first, neighbours.first, forecasts[0])
+        second = None if place.first == place.second else target(place.second, neighbours.second, forecasts[1])
+        price = error_of_a_bit(condition.quality_index)
+        return self._search.hints(lumas[place.position], first, second, bit_error=price).to(self._model.device)
 
     @torch.no_grad()
     def _encode_key(self, seen: Seen, order: int) -> _Coded:
@@ -280,7 +286,7 @@ class FrameEncoder:
         place: Place,
         order: int,
         kept: Mapping[int, _Kept],
-        hints: tuple[torch.Tensor, torch.Tensor],
+        lumas: list[NDArray[np.uint8]],
         *,
         refines: bool,
     ) -> _Coded:
@@ -291,15 +297,17 @@ class FrameEncoder:
         neighbours, condition, size = setting.neighbours, setting.condition, self._size
         inter, planes = self._model.networks.inter, seen.picture.to_planes().to(self._model.device)
         motion_writer = StreamWriter(self._model.tables)
-        motion = inter.analyse_motion(planes, neighbours, hints, condition)
+        hints = self._motion_hints(place, lumas, neighbours, condition)
+        found = inter.analyse_motion(neighbours, hints, condition)
 
         def code_all(motion: torch.Tensor, coder: SymbolCoder) -> Reference:
+            motion = keep_choices(motion, found)
             prediction = inter.predict(motion, neighbours, coder, condition=condition, size=size)
             latents = inter.analyse(planes, prediction, condition)
             return inter.code(latents, prediction, neighbours, coder, condition=condition, size=size)
 
         steps = refinement_steps(self._options.preset, place.depth) if refines else 0
-        motion = refine(motion, code_all, planes, condition, steps=steps)
+        motion = keep_choices(refine(found, code_all, planes, condition, steps=steps), found)
         prediction = inter.predict(motion, neighbours, motion_writer, condition=condition, size=size)
 
         def code(latents: torch.Tensor, coder: SymbolCoder) -> Reference:

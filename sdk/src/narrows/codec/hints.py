@@ -1,6 +1,17 @@
-"""Where things moved, for the encoder only: dense flows of the sources (DIS; Kroeger et al., 2016)."""
+"""
+Where things moved, for the encoder only: block matching that weighs what a vector fetches against what it costs.
+
+Candidates come from a dense flow of the sources (DIS; Kroeger et al., 2016), from the forecast, from neighbouring
+blocks (PatchMatch; Barnes et al., 2009) and from small steps aside; what counts is the error of what they fetch from
+the *decoded* reference. Blocks of 16 pixels are divided into 8 and 4 where that saves more than it costs. Dense flows
+alone predict 1 to 5 dB worse: they are smooth where objects end.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -8,17 +19,40 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from narrows.codec.motion import FLOW_DIVISOR
+from narrows.codec.motion import FLOW_DIVISOR, Hints
 from narrows.options import Preset
 
 _SIDE_MIN = 64
 """Below this DIS has no pyramid to search."""
-_BLOCK_SIDE = 16
-_CHOICE_WINDOW = 3
-"""Blocks each way over which two candidates are compared: motion that changes from block to block costs bits."""
+_SYMBOL_BITS = 10.0
+"""About what it costs that a symbol of motion is not zero; its size comes on top."""
+_STEP = 1.0
+"""About the quantisation step of motion."""
+_AROUND = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, -1), (1, -1), (-1, 1))
+_CHOICE_BITS = 5.0
+"""About what it costs to take one reference alone."""
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class _Effort:
+    """
+    How hard to search: the sides of blocks that have a vector of their own, in luma pixels from large to small, the
+    lengths of steps aside for each, and how samples between samples are guessed.
+    """
+
+    sides: tuple[int, ...]
+    lengths: tuple[tuple[float, ...], ...]
+    interpolation: int = cv2.INTER_CUBIC
+
+
+_EFFORTS = {
+    Preset.FAST: _Effort((16, 8), ((1.0, 0.5), ()), cv2.INTER_LINEAR),
+    Preset.MEDIUM: _Effort((16, 8, 4), ((4.0, 1.0), (1.0, 0.5), (0.5, 0.25))),
+    Preset.SLOW: _Effort((16, 8, 4), ((4.0, 2.0, 1.0, 0.5, 0.25), (2.0, 1.0, 0.5, 0.25), (1.0, 0.5, 0.25, 0.125))),
+}
 
 
 def fine_search() -> cv2.DISOpticalFlow:
@@ -33,34 +67,160 @@ def fine_search() -> cv2.DISOpticalFlow:
     return search
 
 
-def block_flow(current: Bytes, reference: Bytes, search: cv2.DISOpticalFlow) -> Tensor:
-    """Backward flow *current* → *reference* `[2, H/4, W/4]` in luma pixels; sides are multiples of 4, at least 64."""
-    return _averaged(search.calc(current, reference, None))
+class BlockMatching:
+    """
+    The vectors of one picture's blocks into another: what they add to a forecast `[H/4, W/4, 2]`.
+
+    *bit_error* is how much squared error (of 8-bit samples) one bit has to save.
+    """
+
+    def __init__(
+        self,
+        current: Floats,
+        reference: Bytes,
+        forecast: Floats,
+        *,
+        side: int,
+        bit_error: float,
+        interpolation: int = cv2.INTER_CUBIC,
+    ) -> None:
+        self._current, self._reference = current, reference
+        self.side, self._bit_error, self._interpolation = side, bit_error, interpolation
+        height, width = current.shape
+        rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+        flow = _enlarged(forecast, (width, height))
+        self._rows, self._columns = rows + flow[..., 1], columns + flow[..., 0]
+        self.beyond = np.zeros((height // side, width // side, 2), np.float32)
+        self.errors = self._error(self.beyond)
+        """The squared error of each block."""
+
+    def consider(self, beyond: Floats) -> None:
+        """Take each vector of *beyond* `[H/side, W/side, 2]` where it makes the better bargain."""
+        errors = self._error(beyond)
+        beside = _neighbours(self.beyond)
+        expected = (sum(beside) - np.maximum.reduce(beside) - np.minimum.reduce(beside)) / 2  # The median of the four.
+        saved = self.errors - errors
+        spent = self._bit_error * (_vector_bits(beyond - expected) - _vector_bits(self.beyond - expected))
+        is_better = saved > spent
+        self.beyond[is_better] = beyond[is_better]
+        self.errors = np.where(is_better, errors, self.errors)
+
+    def propagate(self) -> None:
+        """Offer every block the vectors beside it."""
+        for side in range(4):
+            self.consider(_neighbours(self.beyond)[side])
+
+    def step_aside(self, length: float) -> None:
+        """Offer every block vectors that lie *length* pixels beside its own."""
+        for step in _AROUND:
+            self.consider(self.beyond + np.array(step, np.float32) * length)
+
+    def _error(self, beyond: Floats) -> Floats:
+        height, width = self._current.shape
+        more = _enlarged(beyond, (width, height))
+        columns, rows = self._columns + more[..., 0], self._rows + more[..., 1]
+        missed = _fetched(self._reference, columns, rows, self._interpolation) - self._current
+        size = (width // self.side, height // self.side)
+        errors: Floats = cv2.resize(missed * missed, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        return errors * self.side**2
 
 
-def _averaged(flow: Floats) -> Tensor:
-    height, width = flow.shape[:2]
-    blocks = flow.reshape(height // FLOW_DIVISOR, FLOW_DIVISOR, width // FLOW_DIVISOR, FLOW_DIVISOR, 2)
-    return torch.from_numpy(blocks.mean((1, 3)).transpose(2, 0, 1).astype(np.float32))
+def _enlarged(field: Floats, size: tuple[int, int]) -> Floats:
+    """*field* repeated up to *size* (width, height)."""
+    enlarged: Floats = cv2.resize(field, size, interpolation=cv2.INTER_NEAREST).astype(np.float32)
+    return enlarged
 
 
-def _fetched(picture: Floats | Bytes, flow: Floats) -> Floats:
-    rows, columns = np.mgrid[0 : flow.shape[0], 0 : flow.shape[1]].astype(np.float32)
-    fetched: Floats = cv2.remap(
-        picture,
-        columns + flow[..., 0],
-        rows + flow[..., 1],
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    ).astype(np.float32)
+def _fetched(picture: Bytes, columns: Floats, rows: Floats, interpolation: int = cv2.INTER_CUBIC) -> Floats:
+    fetched: Floats = cv2.remap(picture, columns, rows, interpolation, borderMode=cv2.BORDER_REPLICATE).astype(
+        np.float32
+    )
     return fetched
 
 
-class FlowHints:
-    """Backward flow from each frame to another."""
+def _neighbours(field: Floats) -> list[Floats]:
+    """What stands to the left, right, above and below; beyond the edge what stands at it."""
+    wide = cv2.copyMakeBorder(field, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    return [wide[1:-1, :-2], wide[1:-1, 2:], wide[:-2, 1:-1], wide[2:, 1:-1]]
+
+
+def _vector_bits(difference: Floats) -> Floats:
+    """About what a vector costs that lies *difference* `[..., 2]` pixels beside the expected one."""
+    bits: Floats = 2 * np.log2(1 + 2 * np.abs(difference)).sum(-1)
+    return bits
+
+
+def _division_bits(vectors: Floats, side: int) -> Floats:
+    """About what it costs that the blocks of *side* in each square of four have *vectors* of their own."""
+    height, width = vectors.shape[:2]
+    four = vectors.reshape(height // 2, 2, width // 2, 2, 2)
+    across, down = four[:, :, :, 0] - four[:, :, :, 1], four[:, 0] - four[:, 1]
+    details = (across[:, 0] + across[:, 1], down[:, :, 0] + down[:, :, 1], across[:, 0] - across[:, 1])
+    symbols = np.abs(np.stack(details)) * (side / 8 * 2**0.5 / _STEP)
+    bits: Floats = np.where(symbols < 0.5, 0, _SYMBOL_BITS + 2 * np.log2(0.5 + symbols)).sum((0, -1))
+    return bits.astype(np.float32)
+
+
+def _blocks(field: Floats, factor: int) -> Floats:
+    """Means over squares of *factor*."""
+    height, width = field.shape[:2]
+    means: Floats = field.reshape(height // factor, factor, width // factor, factor, -1).mean((1, 3))
+    return means.astype(np.float32)
+
+
+def _repeated(field: NDArray[Any], factor: int) -> NDArray[Any]:
+    """Each value for *factor* × *factor* smaller blocks."""
+    return field.repeat(factor, 0).repeat(factor, 1)
+
+
+def _choice(current: Bytes, references: tuple[Bytes, Bytes], flows: tuple[Tensor, Tensor], bit_error: float) -> Tensor:
+    """Where one reference alone is worth its bits `[1, 1, H/8, W/8]`."""
+    height, width = current.shape
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    fetched = []
+    for reference, flow in zip(references, flows, strict=True):
+        field = _enlarged(np.ascontiguousarray(flow[0].permute(1, 2, 0).numpy()), (width, height))
+        fetched.append(_fetched(reference, columns + field[..., 0], rows + field[..., 1]))
+    errors = [
+        64 * _blocks(np.square(picture - current)[..., None], 8)[..., 0]
+        for picture in ((fetched[0] + fetched[1]) / 2, fetched[0], fetched[1])
+    ]
+    errors[1] += bit_error * _CHOICE_BITS
+    errors[2] += bit_error * _CHOICE_BITS
+    choice = np.array([0, -1, 1], np.float32)[np.argmin(errors, 0)]
+    return torch.from_numpy(choice)[None, None]
+
+
+def _divided(levels: list[BlockMatching], bit_error: float) -> Floats:
+    """The vectors `[H/4, W/4, 2]` of the best division of the largest blocks; *levels* from large to small."""
+    vectors, errors = levels[-1].beyond, levels[-1].errors
+    for whole in levels[-2::-1]:
+        factor = vectors.shape[0] // whole.beyond.shape[0]
+        halves = _blocks(vectors, factor // 2)
+        divided = 4 * _blocks(errors[..., None], 2)[..., 0] + bit_error * _division_bits(halves, whole.side // 2)
+        is_divided = divided < whole.errors
+        errors = np.where(is_divided, divided, whole.errors)
+        vectors = np.where(_repeated(is_divided[..., None], factor), vectors, _repeated(whole.beyond, factor))
+    return _repeated(vectors, levels[-1].side // FLOW_DIVISOR)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A reference as the search sees it: its *source* and *decoded* luma, the *forecast* `[1, 2, H/4, W/4]` of flow."""
+
+    source: Bytes
+    decoded: Bytes
+    forecast: Tensor
+    halfway: Bytes | None = None
+    """The source halfway between, for references that are far away."""
+
+
+class MotionSearch:
+    """Backward flow from each frame to its references."""
 
     def __init__(self, preset: Preset) -> None:
         self._is_fast = preset is Preset.FAST
+        self._effort = _EFFORTS[preset]
 
     @property
     def _search(self) -> cv2.DISOpticalFlow:
@@ -72,29 +232,68 @@ class FlowHints:
         medium = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
         return cv2.DISOpticalFlow_create(medium) if self._is_fast else fine_search()
 
-    def between(self, current: Bytes, reference: Bytes, halfway: Bytes | None = None) -> Tensor:
+    def hints(self, current: Bytes, first: Target, second: Target | None, *, bit_error: float) -> Hints:
         """
-        Flow `[1, 2, H/4, W/4]` in luma pixels; all arguments are luma planes `[H, W]` of multiples of 16.
+        What luma *current* `[H, W]`, sides multiples of 16, fetches from where; without a *second* all is fetched twice
+        from the first. *bit_error* is how much squared error one bit has to save.
+        """
+        flow = self._flow(current, first, bit_error)
+        still = torch.zeros(1, 1, current.shape[0] // 8, current.shape[1] // 8)
+        if second is None:
+            return Hints((flow, flow), still)
+        other = self._flow(current, second, bit_error)
+        choice = _choice(current, (first.decoded, second.decoded), (flow, other), bit_error)
+        return Hints((flow, other), choice)
 
-        Over long distances a search loses what moves fast. With the picture *halfway* it is also led there in two
-        steps, and each place takes what fetches it better.
+    def _flow(self, current: Bytes, target: Target, bit_error: float) -> Tensor:
+        """Flow `[1, 2, H/4, W/4]` in luma pixels."""
+        expected = np.ascontiguousarray(target.forecast[0].permute(1, 2, 0).cpu().numpy())
+        wanted = current.astype(np.float32)
+        dense = [_blocks(flow, FLOW_DIVISOR) - expected for flow in self._dense(current, target.source, target.halfway)]
+        dense.append(-expected)
+        levels: list[BlockMatching] = []
+        for side, lengths in zip(self._effort.sides, self._effort.lengths, strict=True):
+            level = BlockMatching(
+                wanted,
+                target.decoded,
+                expected,
+                side=side,
+                bit_error=bit_error,
+                interpolation=self._effort.interpolation,
+            )
+            if levels:
+                level.consider(_repeated(levels[-1].beyond, 2))
+            if side != FLOW_DIVISOR:
+                for field in dense:
+                    level.consider(_blocks(field, side // FLOW_DIVISOR))
+            level.propagate()
+            for length in lengths:
+                level.step_aside(length)
+            if lengths:
+                level.propagate()
+            levels.append(level)
+        flow = expected + _divided(levels, bit_error)
+        return torch.from_numpy(np.ascontiguousarray(flow.transpose(2, 0, 1)))[None]
+
+    def _dense(self, current: Bytes, reference: Bytes, halfway: Bytes | None) -> Iterator[Floats]:
         """
-        height, width = current.shape
-        if min(height, width) < _SIDE_MIN:
-            return torch.zeros(1, 2, height // FLOW_DIVISOR, width // FLOW_DIVISOR)
-        direct = self._search.calc(current, reference, None)
+        Flows `[H, W, 2]` of the sources.
+
+        Over long distances a dense search loses what moves fast: with the picture *halfway* it is also led there in
+        two steps.
+        """
+        if min(current.shape) < _SIDE_MIN:
+            return
+        yield self._search.calc(current, reference, None).astype(np.float32)
         if halfway is None or self._is_fast:
-            return _averaged(direct)[None]
+            return
         onward = self._search.calc(current, halfway, None)
-        led = onward + _fetched(self._search.calc(halfway, reference, None), onward)
-        led = self._search.calc(current, reference, led)
-        return _averaged(np.where(_is_better(led, direct, current, reference), led, direct))[None]
-
-
-def _is_better(one: Floats, other: Floats, current: Bytes, reference: Bytes) -> NDArray[np.bool_]:
-    """`[H, W, 1]`: where *one* fetches blocks of *current* from *reference* with the smaller error."""
-    height, width = current.shape
-    errors = [np.square(_fetched(reference, flow) - current) for flow in (one, other)]
-    blocks = (errors[0] - errors[1]).reshape(height // _BLOCK_SIDE, _BLOCK_SIDE, width // _BLOCK_SIDE, _BLOCK_SIDE)
-    means = cv2.blur(blocks.mean((1, 3)), (_CHOICE_WINDOW, _CHOICE_WINDOW))
-    return np.kron(means < 0, np.ones((_BLOCK_SIDE, _BLOCK_SIDE), bool))[..., None]
+        rows, columns = np.mgrid[0 : current.shape[0], 0 : current.shape[1]].astype(np.float32)
+        rest = cv2.remap(
+            self._search.calc(halfway, reference, None),
+            columns + onward[..., 0],
+            rows + onward[..., 1],
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        yield self._search.calc(current, reference, (onward + rest).astype(np.float32)).astype(np.float32)

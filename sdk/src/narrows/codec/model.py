@@ -17,7 +17,7 @@ from narrows.codec.condition import Condition
 from narrows.codec.entropy_model import EntropyModel, SymbolCoder
 from narrows.codec.layers import BLOCK_SAMPLES, PLANES, Down, LinearPath, QualityScale, Stage, Up, pack420
 from narrows.codec.loop_filter import LoopFilter
-from narrows.codec.motion import MOTION_WIDTH, Motion, MotionCodec, enlarge, forecast, warp_all
+from narrows.codec.motion import MOTION_WIDTH, Hints, Motion, MotionCodec, enlarge, forecast, warp_all
 from narrows.codec.reference import Reference, rounded_features, settle, settled
 
 INTRA_LATENTS = BLOCK_SAMPLES
@@ -160,11 +160,9 @@ class InterCodec(nn.Module):
         """Features of a picture alone."""
         return rounded_features(self.adapter(pack420(luma, chroma) * SAMPLE_GAIN, condition))
 
-    def analyse_motion(
-        self, planes: Tensor, neighbours: Neighbours, hints: tuple[Tensor, Tensor], condition: Condition
-    ) -> Tensor:
-        lumas = (neighbours.first.luma, neighbours.second.luma)
-        return self.motion.analyse(planes, lumas, hints, neighbours.forecasts, condition)
+    def analyse_motion(self, neighbours: Neighbours, hints: Hints, condition: Condition) -> Tensor:
+        """Latents `[B, 68, H/16, W/16]` of the motion that the encoder found."""
+        return self.motion.analyse(hints, neighbours.forecasts, condition)
 
     def predict(
         self,

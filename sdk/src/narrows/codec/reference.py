@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from narrows.codec.layers import pack420, round_through
@@ -36,6 +38,11 @@ class Reference:
     @property
     def planes(self) -> Tensor:
         return pack420(self.luma, self.chroma)
+
+
+def luma_bytes(luma: Tensor) -> NDArray[np.uint8]:
+    """*luma* `[1, H, W]` in −½..½ as `[H, W]` in 8 bits."""
+    return ((luma[0] + 0.5) * 255).round().byte().cpu().numpy()
 
 
 def _rounded(x: Tensor, unit: int) -> Tensor:
