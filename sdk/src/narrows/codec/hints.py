@@ -50,7 +50,7 @@ class _Effort:
 
 _EFFORTS = {
     Preset.FAST: _Effort((16, 8), ((1.0, 0.5), ()), cv2.INTER_LINEAR),
-    Preset.MEDIUM: _Effort((16, 8, 4), ((4.0, 1.0), (1.0, 0.5), (0.5, 0.25))),
+    Preset.MEDIUM: _Effort((16, 8, 4), ((1.0,), (0.5,), (0.25,))),
     Preset.SLOW: _Effort((16, 8, 4), ((4.0, 2.0, 1.0, 0.5, 0.25), (2.0, 1.0, 0.5, 0.25), (1.0, 0.5, 0.25, 0.125))),
 }
 
