@@ -69,7 +69,7 @@ def fine_search() -> cv2.DISOpticalFlow:
 
 class BlockMatching:
     """
-    The vectors of one picture's blocks into another: what they add to a forecast `[H/4, W/4, 2]`.
+    The vectors of one picture's blocks into another: what they add to *places*, where each sample is expected.
 
     *bit_error* is how much squared error (of 8-bit samples) one bit has to save.
     """
@@ -78,18 +78,15 @@ class BlockMatching:
         self,
         current: Floats,
         reference: Bytes,
-        forecast: Floats,
+        places: Floats,
         *,
         side: int,
         bit_error: float,
         interpolation: int = cv2.INTER_CUBIC,
     ) -> None:
-        self._current, self._reference = current, reference
+        self._current, self._reference, self._places = current, reference, places
         self.side, self._bit_error, self._interpolation = side, bit_error, interpolation
         height, width = current.shape
-        rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
-        flow = _enlarged(forecast, (width, height))
-        self._rows, self._columns = rows + flow[..., 1], columns + flow[..., 0]
         self.beyond = np.zeros((height // side, width // side, 2), np.float32)
         self.errors = self._error(self.beyond)
         """The squared error of each block."""
@@ -117,9 +114,8 @@ class BlockMatching:
 
     def _error(self, beyond: Floats) -> Floats:
         height, width = self._current.shape
-        more = _enlarged(beyond, (width, height))
-        columns, rows = self._columns + more[..., 0], self._rows + more[..., 1]
-        missed = _fetched(self._reference, columns, rows, self._interpolation) - self._current
+        places = self._places + _enlarged(beyond, (width, height))
+        missed = _fetched(self._reference, places, self._interpolation) - self._current
         size = (width // self.side, height // self.side)
         errors: Floats = cv2.resize(missed * missed, size, interpolation=cv2.INTER_AREA).astype(np.float32)
         return errors * self.side**2
@@ -131,8 +127,15 @@ def _enlarged(field: Floats, size: tuple[int, int]) -> Floats:
     return enlarged
 
 
-def _fetched(picture: Bytes, columns: Floats, rows: Floats, interpolation: int = cv2.INTER_CUBIC) -> Floats:
-    fetched: Floats = cv2.remap(picture, columns, rows, interpolation, borderMode=cv2.BORDER_REPLICATE).astype(
+def _places(height: int, width: int) -> Floats:
+    """Column and row of each sample `[H, W, 2]`."""
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    return np.stack([columns, rows], -1)
+
+
+def _fetched(picture: Bytes | Floats, places: Floats, interpolation: int = cv2.INTER_CUBIC) -> Floats:
+    """What stands in *picture* at *places*."""
+    fetched: Floats = cv2.remap(picture, places, None, interpolation, borderMode=cv2.BORDER_REPLICATE).astype(
         np.float32
     )
     return fetched
@@ -176,11 +179,11 @@ def _repeated(field: NDArray[Any], factor: int) -> NDArray[Any]:
 def _choice(current: Bytes, references: tuple[Bytes, Bytes], flows: tuple[Tensor, Tensor], bit_error: float) -> Tensor:
     """Where one reference alone is worth its bits `[1, 1, H/8, W/8]`."""
     height, width = current.shape
-    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    places = _places(height, width)
     fetched = []
     for reference, flow in zip(references, flows, strict=True):
         field = _enlarged(np.ascontiguousarray(flow[0].permute(1, 2, 0).numpy()), (width, height))
-        fetched.append(_fetched(reference, columns + field[..., 0], rows + field[..., 1]))
+        fetched.append(_fetched(reference, places + field))
     errors = [
         64 * _blocks(np.square(picture - current)[..., None], 8)[..., 0]
         for picture in ((fetched[0] + fetched[1]) / 2, fetched[0], fetched[1])
@@ -249,6 +252,8 @@ class MotionSearch:
         """Flow `[1, 2, H/4, W/4]` in luma pixels."""
         expected = np.ascontiguousarray(target.forecast[0].permute(1, 2, 0).cpu().numpy())
         wanted = current.astype(np.float32)
+        height, width = current.shape
+        places = _places(height, width) + _enlarged(expected, (width, height))
         dense = [_blocks(flow, FLOW_DIVISOR) - expected for flow in self._dense(current, target.source, target.halfway)]
         dense.append(-expected)
         levels: list[BlockMatching] = []
@@ -256,7 +261,7 @@ class MotionSearch:
             level = BlockMatching(
                 wanted,
                 target.decoded,
-                expected,
+                places,
                 side=side,
                 bit_error=bit_error,
                 interpolation=self._effort.interpolation,
@@ -288,12 +293,5 @@ class MotionSearch:
         if halfway is None or self._is_fast:
             return
         onward = self._search.calc(current, halfway, None)
-        rows, columns = np.mgrid[0 : current.shape[0], 0 : current.shape[1]].astype(np.float32)
-        rest = cv2.remap(
-            self._search.calc(halfway, reference, None),
-            columns + onward[..., 0],
-            rows + onward[..., 1],
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+        rest = _fetched(self._search.calc(halfway, reference, None), _places(*current.shape) + onward, cv2.INTER_LINEAR)
         yield self._search.calc(current, reference, (onward + rest).astype(np.float32)).astype(np.float32)
