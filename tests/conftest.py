@@ -22,10 +22,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test with a server's state folder runs on every database that was asked for."""
+    """
+    A test with a server's state folder runs on every database that was asked for.
+
+    Where the two are not alike, as with many at once, it runs on both, whatever was asked for.
+    """
     if "database_kind" in metafunc.fixturenames:
         asked = metafunc.config.getoption("database")
-        kinds = KINDS if asked == "both" else [asked]
+        needs_both = metafunc.definition.get_closest_marker("both") is not None
+        kinds = KINDS if asked == "both" or needs_both else [asked]
         if metafunc.definition.get_closest_marker("sqlite"):
             kinds = [kind for kind in kinds if kind == "sqlite"]
         metafunc.parametrize("database_kind", kinds)

@@ -89,6 +89,7 @@ def test_there_is_never_a_change_without_its_key_nor_a_key_without_its_change(of
     assert ("idempotency-replayed" in made.headers) is (before == 1)
 
 
+@pytest.mark.both
 def test_eight_at_once_with_one_key_have_one_effect_and_one_answer(office: Office) -> None:
     key = a_program(office).key
     app = create_app(office)

@@ -124,6 +124,7 @@ def issue_one(office: Office, plan: tuple[str, bool, bool]) -> str | None:
 
 
 class TestNumbers:
+    @pytest.mark.both
     def test_sixteen_threads_with_a_third_of_rollbacks_leave_no_gap_in_any_series(self, shared: Office) -> None:
         dice = random.Random(7)
         plans = [(dice.choice(["vendor", "paris"]), dice.random() < 0.3, dice.random() < 0.3) for _ in range(160)]
@@ -145,6 +146,7 @@ class TestNumbers:
         assert take_number(office.database, year=2026, gives_up=False) == 2
         assert take_number(office.database, year=2027, gives_up=False) == 1
 
+    @pytest.mark.both
     def test_both_databases_refuse_to_change_what_is_final(self, shared: Office) -> None:
         with shared.database.transaction() as session:
             numbering.set_pattern(

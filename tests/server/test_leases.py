@@ -303,6 +303,7 @@ class TestPools:
         assert ask(browser, office, license.token, "b").status_code == 409
 
 
+@pytest.mark.both
 def test_of_many_that_ask_at_once_exactly_as_many_get_a_seat_as_there_are(office: Office, clock: Clock) -> None:
     a_contract(office)
     license = floating(office, 5)
