@@ -20,11 +20,15 @@ from narrows.settings import Settings
 from tests.sdk.builders import a_picture
 from tests.sdk.vendor import Vendor, books_of, serving
 
-START_SECONDS = 60  # A busy machine takes its time to start Python, …
+START_SECONDS = 90  # A busy machine takes its time to start Python, …
 BUSY_SECONDS = 15  # … and to end it.
 
-PROGRAM = """
-import os, sys, time
+PROGRAM = f"""
+import faulthandler, os, signal, sys, time
+# Whoever hangs ends and says where, the children of forks as well.
+faulthandler.register(signal.SIGALRM, chain=True)
+signal.alarm({START_SECONDS - 5})
+os.register_at_fork(after_in_child=lambda: signal.alarm({START_SECONDS - 10}))
 from datetime import UTC, datetime
 from narrows.reporting.background import report_in_background
 from narrows.license.gate import read_license
@@ -64,7 +68,10 @@ def start(machine: Settings, program: str) -> subprocess.Popen[str]:
 
 def run(machine: Settings, program: str) -> str:
     with start(machine, program) as process:
-        said, complained = process.communicate(timeout=START_SECONDS)
+        try:
+            said, complained = process.communicate(timeout=START_SECONDS)
+        finally:
+            process.kill()  # One that hangs would hang the tests.
     assert (process.returncode, complained) == (0, "")
     return said
 
