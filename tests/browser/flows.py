@@ -108,7 +108,7 @@ def signing_in(stage: Stage) -> None:
         stage.picture(page, "locked-out")
         stage.demo.clock.at += timedelta(minutes=16)
         _enter(page, OF_PACIFIC.email, PASSWORD)
-        expect(page.get_by_role("heading", level=1, name="Your savings")).to_be_visible()
+        expect(page.get_by_role("heading", level=1, name="Licenses")).to_be_visible()  # Where they wanted to go.
 
 
 def a_license_from_issue_to_revocation(stage: Stage) -> None:
@@ -297,7 +297,7 @@ def api_keys(stage: Stage) -> None:
     """A key is shown once, opens what it may and nothing else, is rotated and revoked."""
     with stage.seat(OF_PACIFIC) as page:
         page.goto("/keys")
-        page.get_by_label("Name").fill("cost dashboard")
+        page.get_by_role("textbox", name="Name").fill("cost dashboard")
         page.get_by_label("invoices:read").check()
         page.get_by_role("button", name="Make the key").click()
         text = page.locator(".secret").inner_text().strip()
@@ -395,15 +395,15 @@ def a_customer_from_name_to_contract(stage: Stage) -> None:
     """Customer, billing profile, tariff, contract, amendment, spend limit; each mistake is named."""
     with stage.seat(FINANCE) as page:
         page.goto("/customers/new")
-        page.get_by_label("Name").fill("Fjord Film AS")
+        page.get_by_label("Name", exact=True).fill("Fjord Film AS")
         page.get_by_label("Address").fill("Bryggen 3")
         page.get_by_label("Country").fill("XX")
         page.get_by_role("button", name="Add the customer").click()
         expect(page.get_by_role("alert")).to_contain_text("is not a country")
-        expect(page.get_by_label("Name")).to_have_value("Fjord Film AS")  # Nothing typed is lost.
+        expect(page.get_by_label("Name", exact=True)).to_have_value("Fjord Film AS")  # Nothing typed is lost.
         stage.picture(page, "wrong-country")
         page.get_by_label("Country").fill("NO")
-        page.get_by_label("Id").fill("fjord")
+        page.get_by_label("Id made from").fill("fjord")
         page.get_by_role("button", name="Add the customer").click()
         expect(page.get_by_role("status")).to_contain_text("was added")
         stage.picture(page, "new-customer")

@@ -166,6 +166,8 @@ class _Filling:
         self._copy("payment", is_paid, series, id=pay, customer_id=CUSTOMER, reference=reference)
         is_paid = f"t.invoice_id = '{source}' AND (mon <> '{self.months[-2]}' OR n % 10 > 0)"
         self._copy("allocation", is_paid, series, id=None, payment_id=pay, invoice_id=name)
+        owed = f"CASE WHEN mon <> '{self.months[-2]}' OR n % 10 > 0 THEN 0 ELSE 1 END * {self._total(source)}"
+        self._copy("receivable", f"t.invoice_id = '{source}'", series, invoice_id=name, due_on=due, owed_minor=owed)
         one = "t.contract_id = 'nordlicht-1' AND t.period = (SELECT min(period) FROM outcome)"
         result = f"CASE WHEN mon = '{self.months[-1]}' AND n % 20 = 0 THEN 'held' ELSE 'invoiced' END"
         ended = {"contract_id": contract, "period": "mon", "statement_id": statement, "invoice_id": name}
@@ -191,6 +193,9 @@ class _Filling:
         )
         count = self.connection.execute(query).rowcount
         assert count > 0, f"nothing was copied into {table}"
+
+    def _total(self, invoice_id: str) -> int:
+        return int(self._one(f"SELECT total_minor FROM invoice WHERE id = '{invoice_id}'"))
 
     def _first_day(self) -> sql.Composable:
         text = self._one("SELECT document FROM contract_version WHERE contract_id = 'nordlicht-1' AND number = 1")

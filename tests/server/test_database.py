@@ -175,6 +175,8 @@ def test_invoices_from_before_there_were_legal_entities_keep_every_byte(fresh_ur
             series = connection.execute(text("SELECT name, last_number FROM invoice_series")).all()
             assert series == [("INV-2026-", 7)]
             assert connection.scalar(text("SELECT invoice_id FROM outcome")) == "i"
+            owed = connection.execute(text("SELECT invoice_id, owed_minor FROM receivable"))
+            assert owed.all() == [("i", 200)]
         with pytest.raises(DatabaseError, match="never"), database.transaction() as session:
             session.execute(text("UPDATE invoice SET total_minor = 1"))
     finally:

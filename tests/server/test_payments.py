@@ -17,6 +17,7 @@ from narrows_server.invoices import repository as invoices
 from narrows_server.invoices.models import Kind as Document
 from narrows_server.journal import repository as journal
 from narrows_server.journal.entries import Account
+from narrows_server.journal.models import Receivable
 from narrows_server.office import Office
 from narrows_server.parties.service import change_entity
 from narrows_server.payments import repository, service
@@ -66,6 +67,10 @@ def check_the_books(session: Session) -> None:
         allocations = repository.list_allocations(session, invoice_id=invoice.id)
         naive = invoice.total_minor - sum(n.total_minor for n in notes) - sum(a.amount_minor for a in allocations)
         assert found.receivable_minor == naive == journal.receivable_of(session, invoice.id) >= 0
+        kept = session.get(Receivable, invoice.id, populate_existing=True)
+        assert kept is not None and (kept.owed_minor, kept.due_on) == (naive, invoice.due_on)
+    late = {one.id for one, _ in service.overdue(session, TODAY + timedelta(days=60))}
+    assert repository.count_overdue(session, TODAY + timedelta(days=60))[0] == len(late)
     unused = [repository.unused_of(session, p) for p in repository.list_payments(session) if p.amount_minor > 0]
     assert all(amount >= 0 for amount in unused)
     assert -balances.get(Account.CUSTOMER_CREDIT, 0) == sum(unused)

@@ -47,7 +47,7 @@ def list_all(room: Reads) -> Response:
         page = repository.customer_page(session, room.at)
         ids = [one.id for one in page.rows]
         held = contracts.count_by_customer(session, ids)
-        found = rollup.by_customer(session, customer_ids=ids) if room.caller.may(Action.STATEMENTS_READ) else {}
+        found = rollup.by_customer(session, ids) if room.caller.may(Action.STATEMENTS_READ) else {}
         rows = [(one, held.get(one.id, 0), found.get(one.id, rollup.Savings())) for one in page.rows]
         return room.page("customers.html", customers=rows, page=page)
 

@@ -97,9 +97,8 @@ def _of_vendor(session: Session, room: Room, *, since: str) -> dict[str, Any]:
 
 def _best_customers(session: Session, *, since: str) -> list[tuple[Customer, rollup.Savings]]:
     """Those who saved most; then, where there are few, those who saved nothing yet."""
-    found = rollup.by_customer(session, since=since)
-    best = sorted(found, key=lambda name: (-found[name].saved_bytes, name))[:CUSTOMERS]
-    known = customers_by_id(session, best)
+    best = rollup.best_customers(session, since=since, count=CUSTOMERS)
+    found, known = rollup.by_customer(session, best, since=since), customers_by_id(session, best)
     rows = [(known[name], found[name]) for name in best]
     others = [one for one, _ in _first_customers(session) if one.id not in found]
     return [*rows, *((one, rollup.Savings()) for one in others)][:CUSTOMERS]
@@ -123,11 +122,10 @@ def _tasks(session: Session, room: Room, *, since: str) -> list[Task]:
         if drafts and may(Action.STATEMENTS_WRITE):
             tasks.append(Task(path="/statements", text=_count(drafts, "draft"), why="to look at and to send"))
     if may(Action.BOOKS_READ):
-        for month, counts in sorted(statements.count_outcomes(session).items())[-MONTHS:]:
-            held = statements.first_held(session, month) if counts.get("held") else None
-            if held is not None:
-                text = f"{wording.month(month)}: {_count(counts['held'], 'contract')} held"
-                tasks.append(Task(path=f"/months/{month}", text=text, why=str(held.reason)))
+        for month, count in statements.count_held(session, since=since).items():
+            held = statements.first_held(session, month)
+            text = f"{wording.month(month)}: {_count(count, 'contract')} held"
+            tasks.append(Task(path=f"/months/{month}", text=text, why=str(held.reason)))
     if may(Action.INVOICES_READ):
         late, earliest = payments.count_overdue(session, now.date())
         if late:

@@ -1,10 +1,12 @@
-"""Tables of the journal. Both only grow, and the database refuses anything else."""
+"""
+Tables of the journal, which only grow, and the database refuses anything else; and what invoices have to be paid yet.
+"""
 
 from __future__ import annotations
 
 from datetime import date, datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Date, ForeignKey, Integer, String
+from sqlalchemy import BigInteger, CheckConstraint, Date, ForeignKey, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from narrows_server.database import Base, UtcDateTime
@@ -44,3 +46,28 @@ class JournalLine(Base):
     credit_minor: Mapped[int] = mapped_column(BigInteger)
     tax: Mapped[str | None] = mapped_column(String(12))  # Category and rate of revenue and tax: "S 19".
     invoice_id: Mapped[str | None] = mapped_column(ForeignKey("invoice.id"), index=True)
+
+
+class Receivable(Base):
+    """
+    The balance of one invoice's receivable, kept by whatever posts to it: what is overdue is not to be looked for in
+    all invoices and payments that ever were.
+
+    Nothing is decided on it that moves money: there `payments.standing` adds up what happened.
+    """
+
+    __tablename__ = "receivable"
+
+    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoice.id"), primary_key=True)
+    due_on: Mapped[date] = mapped_column(Date)
+    owed_minor: Mapped[int] = mapped_column(BigInteger)
+
+
+_IS_OWED = Receivable.__table__.c.owed_minor > 0
+Index(
+    "ix_receivable_due_on",
+    Receivable.__table__.c.due_on,
+    Receivable.__table__.c.invoice_id,
+    postgresql_where=_IS_OWED,
+    sqlite_where=_IS_OWED,
+)

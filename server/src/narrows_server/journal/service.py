@@ -6,13 +6,14 @@ import json
 from collections.abc import Sequence
 from datetime import date
 
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from narrows_server.audit import Occasion
 from narrows_server.invoices.models import Invoice
 from narrows_server.journal import entries
-from narrows_server.journal.entries import Event, Posting
-from narrows_server.journal.models import JournalEntry, JournalLine
+from narrows_server.journal.entries import Account, Event, Posting
+from narrows_server.journal.models import JournalEntry, JournalLine, Receivable
 from narrows_server.payments.models import Allocation, Kind, Payment
 
 _EVENTS = {
@@ -24,6 +25,9 @@ _EVENTS = {
 
 def post_invoice(session: Session, invoice: Invoice, *, occasion: Occasion) -> None:
     """Post an invoice that was issued just now."""
+    assert invoice.due_on is not None
+    session.add(Receivable(invoice_id=invoice.id, due_on=invoice.due_on, owed_minor=0))
+    session.flush()
     postings = entries.invoice_issued(json.loads(invoice.document or ""), invoice.id)
     _post_document(session, Event.INVOICE_ISSUED, invoice, postings, occasion)
 
@@ -115,3 +119,10 @@ def _post(
     ]
     session.add(entry)
     session.flush()
+    for posting in postings:
+        if posting.account is Account.RECEIVABLE:
+            # Added to by the database, and under the customer's lock: two payments at once both count.
+            added = Receivable.owed_minor + posting.amount_minor
+            session.execute(
+                update(Receivable).where(Receivable.invoice_id == posting.invoice_id).values(owed_minor=added)
+            )

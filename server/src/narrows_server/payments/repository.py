@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, time
+from datetime import date
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
 from narrows_server.invoices.models import ISSUED, Invoice
 from narrows_server.invoices.models import Kind as Document
 from narrows_server.invoices.repository import WITHOUT_DOCUMENT
+from narrows_server.journal.models import Receivable
 from narrows_server.paging import Paged, Paging, read_page
 from narrows_server.payments.models import Allocation, Payment
 from narrows_server.payments.standing import Standing
@@ -76,41 +77,24 @@ def list_open_invoices(session: Session, *, entity_id: str, customer_id: str, cu
     return [invoice for invoice in invoices if found[invoice.id].receivable_minor > 0]
 
 
-def _overdue(today: date, *, customer_id: str | None = None) -> Select[Invoice]:
-    """The query for the invoices of which something is owed after its day. As `Standing` has it."""
-    credited = (
-        select(Invoice.credits_id.label("id"), func.sum(Invoice.total_minor).label("minor"))
-        .where(Invoice.status == ISSUED, Invoice.credits_id.is_not(None))
-        .group_by(Invoice.credits_id)
-        .subquery()
-    )
-    paid = (
-        select(Allocation.invoice_id.label("id"), func.sum(Allocation.amount_minor).label("minor"))
-        .group_by(Allocation.invoice_id)
-        .subquery()
-    )
-    owed = Invoice.total_minor - func.coalesce(credited.c.minor, 0) - func.coalesce(paid.c.minor, 0)
-    query = select(Invoice).outerjoin(credited, credited.c.id == Invoice.id).outerjoin(paid, paid.c.id == Invoice.id)
-    query = query.where(Invoice.status == ISSUED, Invoice.kind == Document.INVOICE.value, owed > 0)
-    if customer_id is not None:
-        query = query.where(Invoice.customer_id == customer_id)
-    return query.where(or_(Invoice.due_on < today, and_(Invoice.due_on.is_(None), Invoice.drafted_at < _start(today))))
-
-
-def _start(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)
+def _overdue(today: date) -> ColumnElement[bool]:
+    """Of a receivable: something is owed after its day. As `Standing` has it."""
+    return and_(Receivable.owed_minor > 0, Receivable.due_on < today)
 
 
 def overdue_page(session: Session, at: Paging, today: date, *, customer_id: str | None = None) -> Paged[Invoice]:
     """A page of the invoices that are overdue, the oldest first: of all, or of one customer."""
-    query = _overdue(today, customer_id=customer_id).options(*WITHOUT_DOCUMENT)
+    query = select(Invoice).join(Receivable, Receivable.invoice_id == Invoice.id).where(_overdue(today))
+    if customer_id is not None:
+        query = query.where(Invoice.customer_id == customer_id)
+    query = query.options(*WITHOUT_DOCUMENT)
     return read_page(session, query, by=(Invoice.drafted_at, Invoice.id), at=at, is_ascending=True)
 
 
 def count_overdue(session: Session, today: date) -> tuple[int, date | None]:
     """How many invoices are overdue, and the earliest day on which one of them was due."""
-    found = _overdue(today).with_only_columns(func.count(), func.min(Invoice.due_on))
-    count, earliest = session.execute(found).one()
+    query = select(func.count(), func.min(Receivable.due_on)).where(_overdue(today))
+    count, earliest = session.execute(query).one()
     return count, earliest
 
 

@@ -118,10 +118,17 @@ def count_outcomes(session: Session) -> dict[str, dict[str, int]]:
     return found
 
 
-def first_held(session: Session, period: str) -> Outcome | None:
-    """One of the contracts that are held in a month, always the same."""
+def count_held(session: Session, *, since: str) -> dict[str, int]:
+    """By month from *since* on that has any, how many contracts are held; the earliest first."""
+    held = select(Outcome.period, func.count()).where(Outcome.result == "held", Outcome.period >= since)
+    rows = session.execute(held.group_by(Outcome.period).order_by(Outcome.period))
+    return {row.period: row[1] for row in rows}
+
+
+def first_held(session: Session, period: str) -> Outcome:
+    """One of the contracts that are held in a month that has any, always the same."""
     query = select(Outcome).where(Outcome.period == period, Outcome.result == "held")
-    return session.scalars(query.order_by(Outcome.contract_id).limit(1)).first()
+    return session.scalars(query.order_by(Outcome.contract_id).limit(1)).one()
 
 
 def list_outcomes(session: Session, *, period: str | None = None) -> list[Outcome]:

@@ -93,10 +93,17 @@ def by_month(session: Session, *, since: str = "", customer_id: str | None = Non
     return _sums(session, StatementRollup.period, since=since, customer_id=customer_id)
 
 
-def by_customer(session: Session, *, since: str = "", customer_ids: Sequence[str] | None = None) -> dict[str, Savings]:
-    """By customer, the sum of the statements that no other supersedes: of these customers, or of all."""
-    query_ids = None if customer_ids is None else list(customer_ids)
-    return _sums(session, StatementRollup.customer_id, since=since, customer_ids=query_ids)
+def by_customer(session: Session, customer_ids: Sequence[str], *, since: str = "") -> dict[str, Savings]:
+    """Of each of these customers, the sum of the statements that no other supersedes."""
+    return _sums(session, StatementRollup.customer_id, since=since, customer_ids=customer_ids)
+
+
+def best_customers(session: Session, *, since: str, count: int) -> list[str]:
+    """The ids of those who saved most, the best first."""
+    query = select(StatementRollup.customer_id).where(_IS_CURRENT, StatementRollup.period >= since)
+    query = query.group_by(StatementRollup.customer_id)
+    saved = func.sum(StatementRollup.saved_bytes)
+    return list(session.scalars(query.order_by(saved.desc(), StatementRollup.customer_id).limit(count)))
 
 
 def top_assets(session: Session, *, count: int) -> list[tuple[Statement, AssetRollup]]:
