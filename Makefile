@@ -8,7 +8,7 @@ TORCH := torch==2.13.0
 VIDEO ?=
 
 .PHONY: help install demo test check format simulate crash load cluster faults growth vectors recompute valuation estimator fuzz rating \
-	mutants close-load \
+	mutants close-load defences \
 	invoices pages docs wheels licenses newcomer rd bench player train api serve browser reference clean
 
 help: ## List the targets
@@ -97,6 +97,9 @@ rating: install ## Invoice lines, beside a naive reckoning: CONTRACTS=100000 ran
 
 api: install ## schemathesis against a real server: EXAMPLES=50 for each operation, ROLE=owner or customer, ARGS="--seed 1"
 	@$(BIN)/python -m tests.api.run --examples $(or $(EXAMPLES),50) --role $(or $(ROLE),owner) $(ARGS)
+
+defences: install ## Each defence of the server taken out of a copy: its test has to fail; ROW=21, JOBS=2, ARGS=--json
+	@$(BIN)/python -m tests.defences.run --jobs $(or $(JOBS),2) $(if $(ROW),--row $(ROW)) $(ARGS)
 
 reference: install ## Write the reference pages that are generated from the code
 	@$(BIN)/python -m tests.docs.reference

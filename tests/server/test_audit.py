@@ -24,6 +24,7 @@ from .postgres import Postgres
 TAMPERING = {
     "a row is changed": "UPDATE audit SET subject = 'another' WHERE id = 3",
     "an actor is changed": "UPDATE audit SET actor = 'admin:somebody-else' WHERE id = 2",
+    "a detail is changed": "UPDATE audit SET detail = '{}' WHERE id = 2",
     "a row is removed": "DELETE FROM audit WHERE id = 3",
     "a row and its link are removed": "DELETE FROM audit_link WHERE audit_id = 3; DELETE FROM audit WHERE id = 3",
     "a row is put in": "INSERT INTO audit (at, actor, action, subject, detail) "

@@ -18,6 +18,7 @@ from narrows_metering.share import Exchange
 from narrows_metering.tariff import Tariff, Tier
 from narrows_metering.terms import Period
 from narrows_metering.testing import GB, a_delivery, an_encode, an_evidence
+from narrows_server.access.roles import Role
 from narrows_server.audit import trail
 from narrows_server.contracts import repository as contracts
 from narrows_server.contracts.contract_document import ContractDocument
@@ -35,6 +36,7 @@ from narrows_server.statements.schemas import LineOut
 from sqlalchemy import select
 
 from .builders import Browser, Site, a_contract, a_site, an_occasion, send, some_contract
+from .people import a_person, at_a_browser
 
 Lines = list[tuple[str, str, int]]
 
@@ -374,7 +376,7 @@ class TestExchangeRates:
         assert exchange == {"currency": "USD", "rate": "0.92", "source": "ECB", "date": "2026-11-30"}
 
 
-class TestCdnInvoices:
+class TestAmountsFromOutside:
     def test_a_missing_cdn_invoice_holds_a_month_that_is_valued_by_it(self, books: Maker) -> None:
         kept = books(valuation={"mode": "effective_price"})
         kept.deliver("2026-11-10T00:00")
@@ -385,6 +387,38 @@ class TestCdnInvoices:
 
         # 800 GB cost 80.00, so the 200 that were saved would have cost 20.00.
         assert kept.closed("2026-11") == [("share", "2026-11", 400)]
+
+    def test_the_reason_names_the_page_on_which_finance_records_the_cdn_invoice(self, books: Maker) -> None:
+        kept = books(valuation={"mode": "effective_price"})
+        kept.deliver("2026-11-10T00:00")
+        reason = str(kept.close("2026-11").reason)
+        assert reason.endswith("record it under CDN invoices on the page of contract kanal-1")
+        seat, page = at_a_browser(kept.office, a_person(kept.office, Role.FINANCE)), "/contracts/kanal-1"
+        assert "CDN invoices" in seat.get(page).text
+
+        refused = seat.submit(f"{page}/cdn-invoice", {"month": "2026-11", "cdn": "", "charged": "many"}, page=page)
+        done = seat.submit(f"{page}/cdn-invoice", {"month": "2026-11", "cdn": "", "charged": "80.00"}, page=page)
+
+        assert (refused.status_code, "is not a number" in refused.text) == (422, True)
+        assert done.headers["location"] == f"{page}?done=cdn-invoice"
+        assert kept.closed("2026-11") == [("share", "2026-11", 400)]
+
+    def test_the_reason_names_the_page_on_which_finance_records_the_rate(self, books: Maker) -> None:
+        kept = books(currency="USD")
+        with kept.office.database.transaction() as session:
+            terms = check_document(ContractDocument, some_contract(minimum={"month": "1"}), what="contract")
+            add_contract(session, terms, contract_id="euro-1", occasion=an_occasion())
+        kept.contract_id = "euro-1"
+        reason = str(kept.close("2026-11").reason)
+        assert reason.endswith("record it under exchange rate on the page of contract euro-1")
+        seat, page = at_a_browser(kept.office, a_person(kept.office, Role.FINANCE)), "/contracts/euro-1"
+
+        for wrong in ({"day": "yesterday", "rate": "0.92"}, {"day": "2026-11-30", "rate": "0"}):
+            assert seat.submit(f"{page}/rate", wrong, page=page).status_code == 422
+        done = seat.submit(f"{page}/rate", {"day": "2026-11-30", "rate": "0.92"}, page=page)
+
+        assert done.headers["location"] == f"{page}?done=rate"
+        assert kept.close("2026-11").result == "invoiced"
 
 
 class TestTheLifeOfAStatement:

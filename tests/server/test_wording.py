@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import pytest
 from narrows_server import wording
@@ -44,3 +45,33 @@ def test_times_say_their_zone() -> None:
 
 def test_a_part_of_nothing_is_a_dash() -> None:
     assert (wording.per_cent(1, 3), wording.per_cent(-1, 4), wording.per_cent(0, 0)) == ("33.3 %", "−25.0 %", "–")
+
+
+@pytest.mark.parametrize(
+    ("agent", "shown"),
+    [
+        (
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0 Safari/537.36",
+            "Chrome on Linux",
+        ),
+        (
+            "Mozilla/5.0 (Windows NT 10.0; Win64) AppleWebKit/537.36 Chrome/141.0 Safari/537.36 Edg/141.0",
+            "Edge on Windows",
+        ),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Mobile Safari/604.1", "Safari on iPhone"),
+        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox on macOS"),
+        ("curl/8.5", "curl/8.5"),
+        ("", "unknown"),
+    ],
+)
+def test_a_browser_is_named_and_not_quoted(agent: str, shown: str) -> None:
+    assert wording.browser(agent) == shown
+
+
+def test_names_of_the_field_are_written_as_the_field_writes_them() -> None:
+    assert wording.metric("ms_ssim") == "MS-SSIM"
+    assert wording.metric("psnr") == "PSNR"
+    assert wording.method("m3_census") == "M3, census"
+    assert wording.major(Decimal("10000"), "EUR") == "EUR 10,000.00"
+    assert wording.who("person:finance@narrows.example") == "finance@narrows.example"
+    assert wording.brief_day(date(2026, 11, 3)) == "3 Nov 2026"

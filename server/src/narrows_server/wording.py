@@ -13,6 +13,23 @@ from narrows_metering.money import exponent
 from narrows_metering.tariff import BYTES_PER_GB
 
 _MINUS = "\u2212"
+# The first that is found: every browser also says that it is some of the others.
+_BROWSERS = (
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("CriOS/", "Chrome"),
+    ("Safari/", "Safari"),
+)
+_SYSTEMS = (
+    ("Windows", "Windows"),
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Mac OS X", "macOS"),
+    ("Linux", "Linux"),
+)
 _UNITS = (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
 
 
@@ -22,6 +39,11 @@ def money(minor: int, currency: str) -> str:
     whole, fraction = divmod(abs(minor), 10**decimals)
     text = f"{whole:,}" + (f".{fraction:0{decimals}}" if decimals else "")
     return f"{currency} {_MINUS if minor < 0 else ''}{text}"
+
+
+def major(amount: Decimal, currency: str) -> str:
+    """Like `money`, of an amount in major units that the currency can have."""
+    return money(int(amount.scaleb(exponent(currency))), currency)
 
 
 def gigabytes(count: int) -> str:
@@ -61,6 +83,11 @@ def day(when: date) -> str:
     return f"{when.day} {when:%B %Y}"
 
 
+def brief_day(when: date) -> str:
+    """`3 Nov 2026`."""
+    return f"{when.day} {when:%b %Y}"
+
+
 def moment(when: datetime) -> str:
     """`3 Nov 2026, 14:05 UTC`."""
     at = when.astimezone(UTC)
@@ -70,6 +97,29 @@ def moment(when: datetime) -> str:
 def month(period: str) -> str:
     """`November 2026` for "2026-11"."""
     return f"{date.fromisoformat(f'{period}-01'):%B %Y}"
+
+
+def who(actor: str) -> str:
+    """A person's address, or what else did it: `finance@example.com`, `admin:root`, `server`."""
+    return actor.removeprefix("person:")
+
+
+def metric(name: str) -> str:
+    """`MS-SSIM` for "ms_ssim": as the field writes it."""
+    return name.upper().replace("MS_SSIM", "MS-SSIM").replace("_", " ")
+
+
+def method(name: str) -> str:
+    """`M3, census` for "m3_census"."""
+    number, _, text = name.partition("_")
+    return f"{number.upper()}, {text.replace('_', ' ')}" if text else name
+
+
+def browser(agent: str) -> str:
+    """`Firefox on Windows` for what a browser says of itself; the beginning of that where nothing is known of it."""
+    name = next((shown for part, shown in _BROWSERS if part in agent), "")
+    system = next((shown for part, shown in _SYSTEMS if part in agent), "")
+    return " on ".join(part for part in (name, system) if part) or agent[:60] or "unknown"
 
 
 def _signed(amount: Decimal, unit: str) -> str:

@@ -71,7 +71,7 @@ MEANINGS = MappingProxyType(
         Action.BOOKS_READ: "see payments, the journal and exports",
         Action.BOOKS_WRITE: "record payments, write exports",
         Action.PROPOSALS_READ: "see what waits for a second person",
-        Action.PROPOSALS_DECIDE: "approve or reject what another person proposed (and one may do oneself)",
+        Action.PROPOSALS_DECIDE: "approve or reject what another person proposed, if one may do it oneself",
         Action.ALERTS_READ: "see alerts",
         Action.ALERTS_WRITE: "acknowledge alerts",
         Action.WEBHOOKS_READ: "see webhooks and their deliveries",

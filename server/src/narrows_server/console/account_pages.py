@@ -60,7 +60,7 @@ def enrol_second_factor(request: Request, office: OfficeOf, form: Posted) -> Res
                 session, found.person, Level.FULL, origin=origin_of(request), occasion=occasion
             )
     if codes is None:
-        problem = "That code is not right. Is the clock of the telephone?"
+        problem = "That code is not right. Is the clock of the telephone set right?"
         return _second_factor_page(request, office, visitor, problem=problem, status=422)
     response = page("recovery_codes.html", theme=theme_of(request), codes=codes)
     sign_in_browser(response, token)

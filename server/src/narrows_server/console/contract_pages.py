@@ -8,15 +8,18 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter
 from fastapi.responses import Response
+from narrows_metering.share import Exchange
+from narrows_metering.terms import Period
+from narrows_metering.valuation import Mode
 
 from narrows_server.access.roles import Action
 from narrows_server.alerts.limits import limits_of
 from narrows_server.console.gate import Posted
 from narrows_server.console.room import Room, entering
-from narrows_server.console.typed import major_of
+from narrows_server.console.typed import decimal_of, major_of
 from narrows_server.contracts import repository, service
-from narrows_server.contracts.contract_document import ContractDocument, changed_members
-from narrows_server.contracts.reading import check_document
+from narrows_server.contracts.contract_document import ContractDocument, changed_members, json_schema
+from narrows_server.contracts.reading import Document, check_document
 from narrows_server.contracts.tariff_document import TariffDocument
 from narrows_server.errors import AlreadyExists, Invalid, NotFound
 from narrows_server.statements import repository as statements
@@ -99,6 +102,42 @@ def amend_contract(contract_id: str, room: Writes, form: Posted) -> Response:
     return room.to(f"/contracts/{contract_id}", "amended")
 
 
+@router.post("/contracts/{contract_id}/cdn-invoice")
+def record_cdn_invoice(contract_id: str, room: Writes, form: Posted) -> Response:
+    """What a CDN charged the customer for a month: some contracts value savings by it."""
+    try:
+        try:
+            period = Period.from_text(form.get("month", ""))
+        except ValueError as error:
+            raise Invalid("say which month, such as 2026-11") from error
+        with room.office.database.transaction() as session:
+            amount = decimal_of(form.get("charged", ""))
+            cdn = form.get("cdn", "").strip()
+            service.add_cdn_invoice(session, contract_id, period, cdn, amount, occasion=room.occasion)
+    except (Invalid, NotFound) as error:
+        return _contract(room, contract_id, filled=form, problem=error.detail, status=error.status)
+    return room.to(f"/contracts/{contract_id}", "cdn-invoice")
+
+
+@router.post("/contracts/{contract_id}/rate")
+def record_rate(contract_id: str, room: Writes, form: Posted) -> Response:
+    """The rate of a day from the tariff's currency to the contract's, of the source that the contract names."""
+    try:
+        with room.office.database.transaction() as session:
+            document = service.document_on(session, contract_id, room.office.clock().date())
+            currency = service.require_tariff(session, document.tariff).currency
+            rate, source = decimal_of(form.get("rate", "")), document.exchange.source
+            try:
+                day = date.fromisoformat(form.get("day", ""))
+                exchange = Exchange(currency=currency, rate=rate, source=source, date=day.isoformat())
+            except ValueError as error:
+                raise Invalid(str(error)) from error
+            service.add_rate(session, exchange, to_currency=document.currency, occasion=room.occasion)
+    except Invalid as error:
+        return _contract(room, contract_id, filled=form, problem=error.detail, status=error.status)
+    return room.to(f"/contracts/{contract_id}", "rate")
+
+
 @router.get("/tariffs")
 def list_tariffs(room: Reads) -> Response:
     with room.office.database.snapshot() as session:
@@ -109,7 +148,7 @@ def list_tariffs(room: Reads) -> Response:
 
 @router.get("/tariffs/new")
 def show_tariff_form(room: Writes) -> Response:
-    return room.page("tariff_new.html", filled={"document": json.dumps(TARIFF_EXAMPLE, indent=2)})
+    return _tariff_form(room, {"document": json.dumps(TARIFF_EXAMPLE, indent=2)})
 
 
 @router.post("/tariffs/new")
@@ -119,7 +158,7 @@ def add_tariff(room: Writes, form: Posted) -> Response:
         with room.office.database.transaction() as session:
             tariff = service.add_tariff(session, document, tariff_id=form.get("id") or None, occasion=room.occasion)
     except (Invalid, AlreadyExists) as error:
-        return room.page("tariff_new.html", status=error.status, problem=error.detail, filled=form)
+        return _tariff_form(room, form, problem=error.detail, status=error.status)
     return room.to(f"/tariffs/{tariff.id}", "tariff")
 
 
@@ -135,7 +174,18 @@ def show_tariff(tariff_id: str, room: Reads) -> Response:
 def _contract_form(room: Room, filled: Any, *, problem: str | None = None, status: int = 200) -> Response:
     with room.office.database.snapshot() as session:
         tariffs = repository.list_tariffs(session)
-        return room.page("contract_new.html", status=status, problem=problem, filled=filled, tariffs=tariffs)
+        schema = _schema_of(ContractDocument)
+        values = {"problem": problem, "filled": filled, "tariffs": tariffs, "schema": schema}
+        return room.page("contract_new.html", status=status, **values)
+
+
+def _tariff_form(room: Room, filled: Any, *, problem: str | None = None, status: int = 200) -> Response:
+    schema = _schema_of(TariffDocument)
+    return room.page("tariff_new.html", status=status, problem=problem, filled=filled, schema=schema)
+
+
+def _schema_of(kind: type[Document]) -> str:
+    return json.dumps(json_schema(kind), indent=2, ensure_ascii=False)
 
 
 def _contract(room: Room, contract_id: str, *, filled: Any, problem: str | None = None, status: int = 200) -> Response:
@@ -163,6 +213,7 @@ def _contract(room: Room, contract_id: str, *, filled: Any, problem: str | None 
             tariff=service.require_tariff(session, document.tariff),
             credit=repository.credit_balance(session, contract_id),
             outcomes=sorted(statements.outcomes_of(session, contract_id).values(), key=lambda one: one.period)[::-1],
+            takes_cdn_invoices=document.valuation.mode is Mode.EFFECTIVE_PRICE,
             limit=limit,
             limit_text="" if limit is None else major_of(limit, document.currency),
             open_from=first_open_day(session, contract_id),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Annotated
 
 import segno
@@ -12,7 +13,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from narrows_licensing.binding import UNBOUND, Binding
 from narrows_licensing.errors import LicensingError
-from narrows_licensing.license import Kind
+from narrows_licensing.license import HEARTBEAT_SECONDS_MAX, HEARTBEAT_SECONDS_MIN, Kind, LeaseTerms
 from narrows_licensing.qr import to_qr_text
 from sqlalchemy.orm import Session
 
@@ -210,7 +211,18 @@ def _order(session: Session, room: Room, form: Mapping[str, str]) -> LicenseOrde
         max_concurrent_encodes=_whole(form, "max_encodes", 1, 1_000_000) if form.get("max_encodes") else None,
         report_url=room.office.settings.public_url,
         binding=_binding(form),
+        lease=_lease(form),
     )
+
+
+def _lease(form: Mapping[str, str]) -> LeaseTerms | None:
+    """How seats are leased, where the license floats."""
+    if not form.get("lease_seconds"):
+        return None
+    if not form.get("max_encodes"):
+        raise Invalid("a floating license says how many encodes at once: these are its seats")
+    seconds = timedelta(seconds=_whole(form, "lease_seconds", HEARTBEAT_SECONDS_MIN, HEARTBEAT_SECONDS_MAX))
+    return LeaseTerms(heartbeat=seconds, revive=seconds)
 
 
 def _binding(form: Mapping[str, str]) -> Binding:

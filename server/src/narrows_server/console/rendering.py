@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from narrows_licensing.entitlement import PIXELS_MAX
 from narrows_licensing.verdict import explain
 
 from narrows_server import __version__, wording
@@ -44,6 +45,13 @@ _templates.globals.update(
     explain=explain,
     version=__version__,
     day=wording.day,
+    brief_day=wording.brief_day,
+    who=wording.who,
+    browser=wording.browser,
+    metric=wording.metric,
+    method=wording.method,
+    major=wording.major,
+    pixels_max=PIXELS_MAX,
     gigabytes=wording.gigabytes,
     short=short,
 )

@@ -60,6 +60,8 @@ DONE = MappingProxyType(
         "approved": "It was approved and done.",
         "rejected": "It was rejected; nothing was done.",
         "billing": "The billing profile was saved; invoices from now on follow it.",
+        "cdn-invoice": "The CDN invoice was recorded; close the month again.",
+        "rate": "The exchange rate was recorded; close the month again.",
         "limit": "The spend limit was set.",
         "invoice-issued": "The invoice was issued.",
         "tested": "A test is on its way; the deliveries below tell what came of it.",

@@ -282,4 +282,6 @@ def _occasion(office: Office, person: Person) -> Occasion:
 def _minutes(seconds: int) -> str:
     if seconds > 86_400:
         return "a while, after an owner has reset it"
+    if seconds == 1:
+        return "a second"
     return f"{seconds} seconds" if seconds < 120 else f"{seconds // 60 + 1} minutes"

@@ -23,6 +23,17 @@ def minor_of(text: str, currency: str, *, signed: bool = False) -> int:
     return int(amount)
 
 
+def decimal_of(text: str) -> Decimal:
+    """A number from 0, such as an exchange rate. Raises `Invalid`."""
+    try:
+        value = Decimal(text.strip())
+    except InvalidOperation as error:
+        raise Invalid(f"{text[:40]!r} is not a number; write it as 1234.56") from error
+    if not value.is_finite() or value < 0:
+        raise Invalid(f"{text[:40]!r} is not a number from 0")
+    return value
+
+
 def major_of(minor: int, currency: str) -> str:
     """An amount as it is typed: 1234.56."""
     return format(Decimal(minor).scaleb(-exponent(currency)), "f")

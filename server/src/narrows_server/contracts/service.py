@@ -305,6 +305,6 @@ def _require_rate(session: Session, month: ContractMonth, base: str) -> Exchange
     if found is None or (day - found.on).days > RATE_DAYS_MAX:
         raise TermsIncomplete(
             f"there is no rate of {document.exchange.source} for {base} in {document.currency} of {day} or the week "
-            "before; add it"
+            f"before; record it under exchange rate on the page of contract {month.contract_id}"
         )
     return Exchange(currency=base, rate=decimal_from_text(found.rate), source=found.source, date=found.on.isoformat())

@@ -18,6 +18,7 @@ from narrows_server.identity import new_id
 from narrows_server.keyring import Keyring
 from narrows_server.paging import Paged, Paging, read_page
 from narrows_server.proposals.models import Proposal
+from narrows_server.wording import who
 
 APPROVED, REJECTED = "approved", "rejected"
 
@@ -57,7 +58,7 @@ def approve(session: Session, proposal_id: str, perform: Perform, *, keyring: Ke
     """
     proposal = _require_undecided(session, proposal_id)
     if proposal.proposer == occasion.person:
-        raise ApprovalMissing(f"{occasion.person} proposed this; another person has to approve it")
+        raise ApprovalMissing(f"{who(occasion.person)} proposed this; another person has to approve it")
     proposal.outcome = perform(session, proposal, keyring, occasion)
     _decide(session, proposal, APPROVED, occasion)
     return proposal

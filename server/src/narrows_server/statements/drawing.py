@@ -66,7 +66,8 @@ def draw(
     unpriced = _find_unpriced(document)
     if unpriced is not None:
         return Held(
-            reason=f"the invoice of {unpriced or 'the CDN'} for {month.period} is missing; add it with cdn-invoice add"
+            reason=f"the invoice of {unpriced or 'the CDN'} for {month.period} is missing; "
+            f"record it under CDN invoices on the page of contract {contract.id}"
         )
     incomplete = _find_incomplete(installations, document)
     if incomplete is not None:

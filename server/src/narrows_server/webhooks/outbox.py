@@ -37,9 +37,9 @@ CATALOGUE = MappingProxyType(
         "invoice.issued": "an invoice was issued",
         "credit_note.issued": "a credit note was issued",
         "payment.received": "a payment was recorded",
-        "alert.opened": "something needs to be looked at",
-        "alert.acknowledged": "somebody looks at it",
-        "alert.closed": "it is over",
+        "alert.opened": "an alert was opened: something needs to be looked at",
+        "alert.acknowledged": "somebody acknowledged an alert",
+        "alert.closed": "an alert was closed: its cause is gone",
         "webhook.tested": "somebody asked for a test",
     }
 )

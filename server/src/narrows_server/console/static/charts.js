@@ -24,10 +24,12 @@
     const show = (value) => (value == null ? "–" : `${number.format(value).replace("-", "−")} ${unit}`);
     const month = new Intl.DateTimeFormat("en", { month: "short", year: "numeric", timeZone: "UTC" });
     const colours = [style("--bar-strong"), style("--accent")];
+    const padding = getComputedStyle(place);
+    const width = place.clientWidth - parseFloat(padding.paddingLeft) - parseFloat(padding.paddingRight);
     const axis = { stroke: style("--quiet"), grid: { stroke: style("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
     place.replaceChildren();
     const plot = new uPlot({
-      padding: [12, 30, 0, 0], width: place.clientWidth, height: 260, tzDate: (at) => uPlot.tzDate(new Date(at * 1e3), "Etc/UTC"),
+      padding: [12, 18, 0, 0], width, height: 260, tzDate: (at) => uPlot.tzDate(new Date(at * 1e3), "Etc/UTC"),
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
       legend: { live: true },
       scales: { y: { range: (_, low, high) => [Math.min(0, low), high * 1.08 || 1] } },

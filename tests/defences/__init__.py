@@ -1,0 +1,1 @@
+"""Each defence of the server taken out of a copy of it: `make defences`."""
