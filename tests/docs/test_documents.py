@@ -11,9 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from narrows.media.frames import to_frame
-from narrows.media.picture import Picture
-from narrows_licensing.development import development_license_file
 from narrows_metering.baseline_spec import Rung, known_baselines
 from narrows_metering.bench import Stipulation
 from narrows_metering.cdn_tariff import VolumeTariff
@@ -37,34 +34,23 @@ from narrows_metering.testing import (
     some_terms,
 )
 
-from ..sdk.builders import a_clip, a_picture
+from .blocks import PAGES, ROOT
 
-ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")})
 GB = 10**9
 
 
-@pytest.mark.parametrize("name", ["README.md", "sdk/README.md"])
-def test_the_python_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("NARROWS_LICENSE", str(tmp_path / "license.json"))
-    monkeypatch.setenv("NARROWS_STATE", str(tmp_path / "state"))
-    (tmp_path / "license.json").write_text(development_license_file(datetime.now(UTC)))
-    a_clip(tmp_path / "clip.y4m", frames=2).rename(tmp_path / "talk.mp4")
-    sent: list[bytes] = []
-    picture: Picture = a_picture(1280, 720)
-
-    for block in re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.S):
-        exec(block, {"frames": [to_frame(picture)], "send": sent.append})
-
-    assert (tmp_path / "talk.y4m").stat().st_size > 2 * 64 * 48 * 3 // 2
-    assert len(sent) == (1 if name == "README.md" else 0)
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize("document", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_every_link_leads_somewhere(document: Path) -> None:
-    for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", document.read_text()):
-        assert (document.parent / target).exists(), target
+    for path, anchor in re.findall(r"\]\((?!https?:|mailto:)([^)#]*)(?:#([^)]+))?\)", document.read_text()):
+        target = document.parent / path if path else document
+        assert target.exists(), path
+        assert not anchor or anchor in anchors(target.read_text()), f"{path}#{anchor}"
+
+
+def anchors(page: str) -> set[str]:
+    """What the headings of *page* are called in links."""
+    headings = re.findall(r"^#+ (.+)$", page, re.M)
+    return {re.sub(r"\s", "-", re.sub(r"[^\w\s-]", "", heading.lower())) for heading in headings}
 
 
 def test_the_worked_example_of_the_savings_is_what_the_code_computes() -> None:

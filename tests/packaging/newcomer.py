@@ -9,62 +9,29 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
-import shlex
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
+from ..docs.blocks import Step, script, steps
 from .wheels import ROOT, build_all
 
 TUTORIALS: Final = ROOT / "docs" / "tutorials"
 # In the order in which a newcomer reads them; the second goes on where the first ended.
 PAGES: Final = ("first-encode.md", "from-a-clip-to-an-invoice.md")
-_BLOCK = re.compile(r"(?:<!-- exit (?P<exit>\d+) -->\n)?```(?P<language>console|python)\n(?P<text>.*?)```", re.S)
+MILESTONES: Final = {
+    "First own encode": "narrows encode",
+    "First invoice": "narrows-server close",
+    "First invoice checked": "narrows-recompute",
+}
 console = Console()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One command of a page, as a shell takes it, and the exit code that the page promises."""
-
-    command: str
-    exit_code: int = 0
-
-
-def steps(page: str) -> list[Step]:
-    """What *page* tells its reader to do, in order."""
-    found: list[Step] = []
-    for block in _BLOCK.finditer(page):
-        code = int(block["exit"] or 0)
-        if block["language"] == "python":
-            found.append(Step(command=f"python - <<'END_OF_PYTHON'\n{block['text']}END_OF_PYTHON", exit_code=code))
-            continue
-        # A prompt starts a command; other lines go on with it (after a backslash, or in a here-document).
-        for command in re.split(r"^\$ ", block["text"], flags=re.M)[1:]:
-            found.append(Step(command=command.rstrip("\n"), exit_code=code))
-    return found
-
-
-def script(all_steps: Sequence[Step]) -> str:
-    """A shell script that types each step, says when it ended, and stops at the first that ends wrongly."""
-    lines = ["shopt -s expand_aliases", "trap 'kill $(jobs -p) 2>/dev/null' EXIT"]
-    for number, step in enumerate(all_steps):
-        lines += [
-            f"printf '%s\\n' {shlex.quote('$ ' + step.command)}",
-            step.command,
-            f"code=$?; echo {number} $code $EPOCHREALTIME >&3",
-            f"[ $code = {step.exit_code} ] || exit 1",
-        ]
-    return "\n".join(lines) + "\n"
 
 
 def follow(all_steps: Sequence[Step], folder: Path) -> list[tuple[int, float]]:
@@ -89,6 +56,16 @@ def follow(all_steps: Sequence[Step], folder: Path) -> list[tuple[int, float]]:
     return [(int(line[1]), after - before) for line, before, after in zip(ended, times, times[1:], strict=False)]
 
 
+def seconds_until(command: str, todo: Sequence[Step], done: Sequence[tuple[int, float]]) -> float:
+    """How long it took until *command* had first succeeded; infinite if it never did."""
+    total = 0.0
+    for step, (code, seconds) in zip(todo, done, strict=False):
+        total += seconds
+        if step.command.startswith(command) and code == 0:
+            return total
+    return float("inf")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 1 if a page does not do what it says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -104,6 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         table.add_row(f"{seconds:.1f}", step.command.splitlines()[0])
     table.add_row(f"{sum(seconds for _, seconds in done):.1f}", "in all")
     console.print(table)
+    for milestone, command in MILESTONES.items():
+        console.print(f"{milestone}: {seconds_until(command, todo, done):.0f} s after the folder was empty")
     if len(done) == len(todo) and done[-1][0] == todo[-1].exit_code:
         return 0
     console.print(f"[red]the page says {todo[len(done) - 1]}, but it ended with {done[-1][0]}")

@@ -148,9 +148,9 @@ def vendor(made_vendor_home: Path, tmp_path: Path) -> Iterator[Vendor]:
 
 
 @contextmanager
-def serving(office: Office) -> Iterator[str]:
-    """The application on a loopback port; its URL. Nothing is done in the background."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+def serving(office: Office, *, port: int = 0) -> Iterator[str]:
+    """The application on a loopback port, any free one if none is named; its URL. Nothing is done in the background."""
+    with socket.create_server(("127.0.0.1", port)) as listener:
         config = uvicorn.Config(create_app(office), log_level="critical", ws="none", access_log=False, lifespan="off")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

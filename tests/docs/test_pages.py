@@ -1,0 +1,103 @@
+"""Every block of code in the documents runs, page by page, as its reader would run it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ..packaging import newcomer
+from .blocks import PAGES, ROOT, blocks, steps, typed
+from .world import World, make_world
+
+GENERATED = {"docs/reference/command-line.md", "docs/reference/http-api.md"}
+TUTORIALS = {f"docs/tutorials/{page}" for page in newcomer.PAGES}  # Run by `make newcomer`, as one session.
+NOT_RUN = {
+    "README.md": {
+        "$ make demo                    # from a clip to an invoice, with a real server; results in demo-output/": (
+            "CI does this: .ci/run"
+        ),
+        "$ make serve                   # prints the address and a sign-in for each role": (
+            "it serves until it is stopped; make browser starts the same"
+        ),
+    },
+    "metering/README.md": {
+        "with Ledger.open(path, installation_id=installation_id) as ledger:": (
+            "the answer is a server's; tests/sdk/reporting does this with a real one"
+        ),
+    },
+    "docs/how-to/encode-on-a-cluster.md": {
+        '$ pip install "narrows[cluster]"': "it installs; make newcomer does that, from wheels",
+        "$ dask scheduler --port 8786": "it waits for ever, on several machines; tests/cluster starts the same",
+        "$ narrows encode film.mov film.mp4 --cluster tcp://scheduler:8786": "it takes those; tests/cluster does this",
+        "from pathlib import Path": "it takes those; tests/cluster does this",
+    },
+    "docs/how-to/set-up-a-server.md": {
+        "$ narrows-server serve --home /srv/narrows --host 127.0.0.1 --port 8080": (
+            "it serves until it is stopped; tests/faults start the same"
+        ),
+    },
+    "docs/how-to/share-seats-and-run-a-relay.md": {
+        "$ pip install narrows-licensing": "it takes two sites; tests/licensing/relay/test_process.py has both",
+        "$ narrows usage report --url https://relay.example:8790      # kept_for_vendor: the relay has it, the ledger still holds it": (  # noqa: E501
+            "it takes the relay of above; tests/server/test_relayed_usage.py goes this way"
+        ),
+        "$ curl -o receipts.jsonl https://relay.example:8790/v1/receipts/ID": (
+            "it takes the relay of above; tests/server/test_relayed_usage.py goes this way"
+        ),
+    },
+    "docs/how-to/train-the-weights.md": {
+        "$ make train MATERIAL=folder RUN=runs/one MINUTES=60": "it takes hours; tests/sdk/training runs its stages",
+    },
+}
+"""Blocks of which no test can do what they say, by page and first line, and why."""
+RUN = [
+    name
+    for name in (str(path.relative_to(ROOT)) for path in PAGES)
+    if name not in GENERATED | TUTORIALS and steps((ROOT / name).read_text(), but=NOT_RUN.get(name, ()))
+]
+SOME_FRAMES = """
+from narrows.media.frames import to_frame
+from narrows.testing import a_picture
+sent = []
+send = sent.append
+frames = [to_frame(a_picture({width}, {height}, shift=i)) for i in range({count})]
+"""
+GIVEN = {
+    "README.md": SOME_FRAMES.format(width=1280, height=720, count=1),
+    "docs/how-to/embed-the-sdk.md": SOME_FRAMES.format(width=64, height=48, count=3),
+}
+"""What the reader of a page's Python is taken to have."""
+
+
+@pytest.fixture(scope="module")
+def made_world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make_world(tmp_path_factory.mktemp("world") / "made")
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_a_page_does_what_it_says(name: str, made_world: World, tmp_path: Path) -> None:
+    world = made_world.copied_to(tmp_path / "world")
+    if name == "README.md":
+        (world.folder / "acme.json").unlink()  # It begins with nothing.
+    page = (ROOT / name).read_text()
+    world.follow(steps(page, before_python=GIVEN.get(name, ""), but=NOT_RUN.get(name, ())))
+
+
+def test_a_block_that_is_not_run_is_still_there_and_each_tutorial_is_run_by_the_newcomer() -> None:
+    for name, blocks_of_page in NOT_RUN.items():
+        assert blocks_of_page.keys() <= {block.first_line for block in blocks((ROOT / name).read_text())}
+    assert {str(path.relative_to(ROOT)) for path in ROOT.glob("docs/tutorials/*.md")} == TUTORIALS
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_block_says_what_it_is_and_data_can_be_read(path: Path) -> None:
+    for block in blocks(path.read_text()):
+        assert block.language in {"console", "python", "json", "yaml", "text"}, block.text
+        assert block.language != "console" or typed(block.text), block.text
+        if block.language == "json":
+            json.loads(block.text)
+        if block.language == "yaml":
+            list(yaml.safe_load_all(block.text))
