@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from narrows.license.doctor import EXIT_ACT_SOON, EXIT_PERMITTED, EXIT_REFUSED, Diagnosis, Outcome, diagnose
+from narrows.finding import Outcome
+from narrows.license.doctor import EXIT_ACT_SOON, EXIT_PERMITTED, EXIT_REFUSED, Diagnosis, diagnose
 from narrows.settings import Settings
 from narrows.usage.machine import open_meter
 from narrows_licensing.binding import Applications
@@ -33,7 +34,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def outcomes(diagnosis: Diagnosis) -> dict[str, Outcome]:
-    return {check.name: check.outcome for check in diagnosis.checks}
+    return {finding.check: finding.outcome for finding in diagnosis.findings}
 
 
 FLOATING = replace(a_license().entitlements, max_concurrent_encodes=2)
@@ -71,7 +72,7 @@ def test_everything_that_an_encode_depends_on_is_looked_at(settings: Settings) -
 
     assert outcomes(diagnose(settings, at=NOW)) == dict.fromkeys(
         ["root keys", "license file", "trust bundle", "memory", "revocation list", "period"], Outcome.GOOD
-    ) | {"binding": Outcome.SKIPPED, "unreported usage": Outcome.GOOD, "clock": Outcome.GOOD}
+    ) | {"binding": Outcome.SKIPPED, "unreported usage": Outcome.GOOD, "recorded time": Outcome.GOOD}
 
 
 def test_a_missing_license_and_unreadable_roots_are_diagnosed_and_not_raised(settings: Settings) -> None:

@@ -13,15 +13,14 @@ from narrows_licensing.qr import to_qr_text
 from narrows_licensing.request import Purpose
 from rich.table import Table
 
+from narrows.cli.doctor import show_findings
 from narrows.cli.terminal import Json, LicensePath, err, out, reports_errors, show, show_table
 from narrows.errors import LicenseNotWritten
 from narrows.installation import Installation
 from narrows.license.activation import Activated, activate, import_response, make_request
-from narrows.license.doctor import Outcome, diagnose
+from narrows.license.doctor import diagnose
 from narrows.license.license_log import check_license_log
 from narrows.settings import Settings
-
-_MARKS = {Outcome.GOOD: "[green]✓[/]", Outcome.NOTICE: "[yellow]![/]", Outcome.BAD: "[red]✗[/]", Outcome.SKIPPED: "–"}
 
 
 @reports_errors
@@ -37,10 +36,7 @@ def doctor(license: LicensePath = None, as_json: Json = False) -> None:
     if as_json:
         show(diagnosis, as_json=True)
         raise typer.Exit(diagnosis.exit_code)
-    table = Table(show_header=False, box=None)
-    for check in diagnosis.checks:
-        table.add_row(_MARKS[check.outcome], check.name, check.seen.replace("[", r"\["))
-    show_table(table)
+    show_findings(diagnosis.findings)
     out.print(f"\n[bold]{diagnosis.code}[/]: {diagnosis.sentence}")
     if diagnosis.detail:
         out.print(diagnosis.detail, markup=False, highlight=False)

@@ -1,6 +1,6 @@
 """
-The command line: `narrows encode | decode | probe | package | compare | export | evidence`, and `license`, `usage` and
-`savings` with commands of their own.
+The command line: `narrows encode | decode | probe | package | compare | export | evidence | doctor`, and `license`,
+`usage` and `savings` with commands of their own.
 
 Exit codes: 0 done, 1 refused or failed (the reason is on standard error), 2 wrong usage.
 """
@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from narrows.cli import compare as compare_command
+from narrows.cli import doctor as doctor_command
 from narrows.cli import export as export_commands
 from narrows.cli import license as license_commands
 from narrows.cli import savings as savings_commands
@@ -37,6 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("compare")(compare_command.compare)
+app.command()(doctor_command.doctor)
 app.add_typer(export_commands.app, name="export")
 app.add_typer(license_commands.app, name="license")
 app.add_typer(usage_commands.app, name="usage")
