@@ -9,7 +9,7 @@ VIDEO ?=
 
 .PHONY: help install demo test check format simulate crash load cluster faults growth vectors recompute valuation estimator fuzz rating \
 	mutants close-load defences \
-	invoices pages docs wheels licenses newcomer rd bench player train api serve browser reference clean
+	invoices pages docs wheels licenses newcomer types rd bench player train api serve browser reference clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -112,6 +112,10 @@ wheels: install ## The four wheels, reproducible, in dist/
 
 licenses: install ## The licenses of all that comes with our wheels, and bills of materials, in dist/
 	@$(BIN)/python -m tests.packaging.licenses
+
+types: install ## What pyright, strict, says of a customer's program and of every public name
+	@$(BIN)/python -m pyright --version > /dev/null 2>&1 || $(BIN)/pip install --quiet "pyright[nodejs]==1.1.414"
+	@$(BIN)/python -m tests.typing.run
 
 newcomer: install ## The tutorials word for word, from wheels in a clean environment
 	@$(BIN)/python -m tests.packaging.newcomer

@@ -147,7 +147,7 @@ class Encoder:
     ) -> None:
         check_size(width, height)
         check_content_class(content_class)
-        self.options = EncodeOptions(
+        self.options: EncodeOptions = EncodeOptions(
             crf=crf,
             preset=Preset(preset),
             tune=Tune(tune),
@@ -367,7 +367,7 @@ class Decoder:
         self._waiting = 0
         self._last: Picture | None = None
         self._turn = _Turn("Decoder")
-        self.concealed_count = 0
+        self.concealed_count: int = 0
         """Frames that were not decoded: shown as the one before, or left out before the first."""
 
     def decode(self, packet: Packet | bytes) -> list[av.VideoFrame]:

@@ -55,7 +55,6 @@ def group(summary: str) -> typer.Typer:
         no_args_is_help=True,
         rich_markup_mode="rich",
         pretty_exceptions_enable=False,
-        add_completion=False,
     )
 
 

@@ -82,7 +82,8 @@ class SeatKeeper:
     """Asks for one seat again and again. Makes no thread; `HeldSeat` does."""
 
     def __init__(self, settings: Settings, opened: OpenedFile, token: str, *, place: Place, world: World) -> None:
-        self._settings, self._opened, self._token, self._place, self.world = settings, opened, token, place, world
+        self._settings, self._opened, self._token, self._place = settings, opened, token, place
+        self.world: World = world
         self._installation = Installation.open(settings.state_folder)
         url = settings.relay_url or opened.license.metering.report_url
         self._desk = world.connect(url) if url is not None else None
@@ -91,7 +92,7 @@ class SeatKeeper:
         # The last one, of this session or of one before.
         self._lease: Lease | None = held_lease(settings, opened, at=at, place=place.number)
         self.until = self._until_unseated(at)  # Until when an encode may start, by the clock here; None if it may not.
-        self.next_at = at
+        self.next_at: datetime = at
 
     @property
     def borrowed_until(self) -> datetime | None:
