@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from html import escape
 from typing import Any, Final
 
 from narrows_licensing.binding import UNBOUND, Binding, read_binding
@@ -88,6 +89,16 @@ class License:
     binding: Binding = UNBOUND
     lease: LeaseTerms | None = None  # An encode needs a lease; None where it needs none.
     status_index: int | None = None  # Its place in the revocation list; None can't be taken back before it ends.
+
+    def __str__(self) -> str:
+        ends = f"{self.not_before:%Y-%m-%d} to {self.expires_at:%Y-%m-%d} and {self.grace.days} days of grace"
+        return (
+            f"{self.kind} license {self.license_id} of {self.customer_id}, {ends}, contract {self.metering.contract_id}"
+        )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows (IPython)."""
+        return f"<p>{escape(str(self))}</p>"
 
     def claims(self) -> dict[str, Any]:
         """

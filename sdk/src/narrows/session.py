@@ -46,6 +46,7 @@ from narrows.options import (
 )
 from narrows.reporting.background import report_in_background
 from narrows.settings import Settings
+from narrows.shown import Shown
 from narrows.usage.machine import Meter, open_meter
 from narrows.usage.machine import translated as translated_usage
 
@@ -67,7 +68,7 @@ class Packet:
 
 
 @dataclass(frozen=True, slots=True)
-class EncodeSummary:
+class EncodeSummary(Shown):
     """
     What an encoder coded. *payload_bytes* are the packets' bytes without the container's.
 

@@ -13,8 +13,9 @@ from narrows_metering.importers.formats import LogFormat
 from narrows_metering.importers.reconciliation import Reconciled
 from rich.table import Table
 
-from narrows.cli.terminal import Json, err, plain, reports_errors, show, show_table
+from narrows.cli.terminal import Json, err, reports_errors, show, show_table
 from narrows.errors import UsageError
+from narrows.shown import plain
 
 
 @reports_errors

@@ -12,10 +12,11 @@ from narrows_licensing.document import LicenseFile, open_file
 from narrows_licensing.verdict import Refused
 
 from narrows.cli import activation, seat
-from narrows.cli.terminal import Json, LicensePath, err, out, plain, reports_errors, show
+from narrows.cli.terminal import Json, LicensePath, err, out, reports_errors, show
 from narrows.errors import LicenseNotWritten
 from narrows.license.gate import judge, read_license, refusal
 from narrows.settings import Settings, default_license_path
+from narrows.shown import plain
 
 app = typer.Typer(help="Show, verify and make licenses, and find out what is wrong.", no_args_is_help=True)
 activation.register(app)

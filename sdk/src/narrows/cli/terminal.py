@@ -4,17 +4,13 @@ How the command line talks: tables for people, JSON for programs, one line for a
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import date, datetime, timedelta
-from enum import Enum
-from fractions import Fraction
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import Annotated, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
@@ -23,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from narrows.errors import NarrowsError
+from narrows.shown import label_of, plain, text_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,27 +33,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 LicensePath = Annotated[
     Path | None, typer.Option("--license", help="License file; by default NARROWS_LICENSE, then the platform's place.")
 ]
-
-
-def plain(value: object) -> Any:
-    """*value* as JSON can hold it: dataclasses as objects, times in ISO 8601, fractions as text, bytes in hex."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Path | Fraction):
-        return str(value)
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, timedelta):
-        return int(value.total_seconds())
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    return value
 
 
 def notice(texts: Iterable[str], *, as_json: bool) -> None:
@@ -73,8 +49,7 @@ def show(value: object, *, as_json: bool, title: str = "") -> None:
         return
     table = Table(title=title or None, show_header=False, box=None, title_justify="left")
     for name, member in members.items():
-        shown = f"{member:.3f}" if isinstance(member, float) else "–" if member is None or member == [] else str(member)
-        table.add_row(name.replace("_", " "), shown, style="default")
+        table.add_row(label_of(name), text_of(member), style="default")
     show_table(table)
 
 

@@ -15,8 +15,9 @@ import typer
 from rich.table import Table
 
 from narrows.cli.deliveries import import_deliveries
-from narrows.cli.terminal import Json, err, out, plain, reports_errors, show, show_table
+from narrows.cli.terminal import Json, err, out, reports_errors, show, show_table
 from narrows.settings import Settings
+from narrows.shown import plain
 
 app = typer.Typer(help="What was recorded on this machine, and what was reported.", no_args_is_help=True)
 

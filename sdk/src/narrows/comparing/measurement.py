@@ -23,6 +23,7 @@ from narrows.media.raw import Y4MTarget
 from narrows.media.video import Source
 from narrows.options import Preset, Tune
 from narrows.settings import Settings
+from narrows.shown import Shown
 
 CRFS = (8, 20, 32, 44, 56)
 FRAMES = 64
@@ -68,7 +69,7 @@ class BdRate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(Shown):
     """Everything that the page shows. *stills* begin with the source; *labels* name the codecs."""
 
     clip: str

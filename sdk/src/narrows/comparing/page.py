@@ -6,16 +6,13 @@ import base64
 import json
 import statistics
 from collections.abc import Callable
-from fractions import Fraction
 from html import escape
 from importlib.resources import files
 from string import Template
 
-import av
-
 from narrows.comparing.chart import Line, chart, mark
 from narrows.comparing.measurement import Comparison, Point, Still
-from narrows.media.frames import to_rgb
+from narrows.media.frames import to_png
 from narrows.media.picture import Picture
 from narrows.version import VERSION
 
@@ -185,13 +182,7 @@ def _point_table(comparison: Comparison) -> str:
 
 def _data_url(picture: Picture) -> str:
     """*picture* as a PNG that stands in the page itself."""
-    encoder = av.CodecContext.create("png", "w")
-    assert isinstance(encoder, av.VideoCodecContext)
-    frame = av.VideoFrame.from_ndarray(to_rgb(picture), format="rgb24")
-    encoder.width, encoder.height, encoder.pix_fmt = picture.width, picture.height, "rgb24"
-    encoder.time_base = Fraction(1)
-    png = b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+    return "data:image/png;base64," + base64.b64encode(to_png(picture)).decode()
 
 
 def as_json(comparison: Comparison) -> dict[str, object]:

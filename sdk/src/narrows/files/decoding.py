@@ -22,13 +22,14 @@ from narrows.media.raw import LosslessTarget, PictureTarget, Y4MTarget
 from narrows.media.video import TimedPicture
 from narrows.options import Device, Engine
 from narrows.session import Decoder
+from narrows.shown import Shown
 
 FILLED_SECONDS_MAX = 10
 """The longest gap that is filled with repeated frames where packets are missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DecodeResult:
+class DecodeResult(Shown):
     """What `decode` made; *concealed_count* frames of it were repeated or left out, *notices* say why."""
 
     target: Path

@@ -18,6 +18,7 @@ from narrows.media.video import Source, TimedPicture
 from narrows.options import CRF_DEFAULT, KEYINT_DEFAULT, Device, Engine, Preset, Tune
 from narrows.session import Encoder, Packet
 from narrows.settings import Settings
+from narrows.shown import Shown
 
 if TYPE_CHECKING:
     from narrows.cluster import Cluster
@@ -26,7 +27,7 @@ PASSES_MAX = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EncodeResult:
+class EncodeResult(Shown):
     """
     What `encode` made: *payload_bytes* are the video's, *file_bytes* the whole file's; *psnr* in dB (6:1:1).
 

@@ -11,12 +11,13 @@ from typing import Any, Final
 from narrows.errors import NarrowsError, VideoError
 from narrows.files.encoding import EncodeResult, encode
 from narrows.media.packets import container_of
+from narrows.shown import Shown
 
 AT_ONCE_DEFAULT: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LibraryFile:
+class LibraryFile(Shown):
     """One file of a library: *result* if it was encoded now, *error* if it could not be, neither if it was there."""
 
     source: Path

@@ -10,10 +10,11 @@ from pathlib import Path
 from narrows.media.coded_file import CodedFile
 from narrows.media.description import Colour
 from narrows.media.packets import Container
+from narrows.shown import Shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FileInfo:
+class FileInfo(Shown):
     """
     What a coded file says of itself. *bits_per_pixel* counts the payload over luma pixels; *codecs* is for playlists
     and `Content-Type` (RFC 6381).

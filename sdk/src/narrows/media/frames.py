@@ -7,6 +7,7 @@ What can be shown right is converted, with a notice where something is lost; wha
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import Any, TypeAlias
 
 import av
@@ -132,3 +133,13 @@ def to_rgb(picture: Picture, *, matrix: int = 1, is_full_range: bool = False) ->
     )
     array: NDArray[np.uint8] = rgb.to_ndarray().astype(np.uint8, copy=False)
     return array
+
+
+def to_png(picture: Picture) -> bytes:
+    """*picture* as a PNG file, in RGB."""
+    encoder = av.CodecContext.create("png", "w")
+    assert isinstance(encoder, av.VideoCodecContext)
+    frame = av.VideoFrame.from_ndarray(to_rgb(picture), format="rgb24")
+    encoder.width, encoder.height, encoder.pix_fmt = picture.width, picture.height, "rgb24"
+    encoder.time_base = Fraction(1)
+    return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])

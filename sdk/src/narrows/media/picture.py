@@ -15,7 +15,7 @@ from narrows.options import check_size
 Plane = NDArray[np.uint8]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Picture:
     """*luma* `[H, W]`; *cb* and *cr* `[⌈H/2⌉, ⌈W/2⌉]`; all uint8, limited or full range as the source has it."""
 
@@ -29,6 +29,15 @@ class Picture:
         half = ((height + 1) // 2, (width + 1) // 2)
         if self.cb.shape != half or self.cr.shape != half:
             raise ValueError(f"chroma of a {width}×{height} picture is {half[1]}×{half[0]}, not {self.cb.shape[::-1]}")
+
+    def __repr__(self) -> str:
+        return f"Picture({self.width}×{self.height})"
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows (IPython)."""
+        from narrows.media.frames import to_png
+
+        return to_png(self)
 
     @property
     def width(self) -> int:

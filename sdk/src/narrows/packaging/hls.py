@@ -30,6 +30,7 @@ from narrows.packaging.playlist import (
     master_playlist,
     media_playlist,
 )
+from narrows.shown import Shown
 
 SEGMENT_SECONDS = 6
 """What Apple's authoring specification asks for."""
@@ -43,7 +44,7 @@ _AAC_OBJECT_TYPES = {"LC": 2, "HE-AAC": 5, "HE-AACv2": 29}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PackageResult:
+class PackageResult(Shown):
     """What `package_hls` made; *notices* say what is not in it."""
 
     folder: Path

@@ -18,6 +18,7 @@ from narrows.errors import LedgerDamaged
 from narrows.installation import Installation
 from narrows.reporting.attempts import read_attempts
 from narrows.settings import Settings
+from narrows.shown import Shown
 from narrows.usage.machine import open_meter, open_retired
 from narrows.usage.succession import ledger_path
 
@@ -34,7 +35,7 @@ class EarlierUsage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UsageStatus:
+class UsageStatus(Shown):
     """
     The state of usage on this machine, as `usage_status` returns it. Numbers are None where the ledger is damaged.
 

@@ -27,6 +27,7 @@ from narrows.media.video import Source
 from narrows.savings.ladder import Ladder, Scene
 from narrows.savings.segmentation import SegmentDraw, Selection, select
 from narrows.session import Decoder
+from narrows.shown import Shown
 from narrows.usage.machine import Meter
 from narrows.version import VERSION
 
@@ -60,7 +61,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(Shown):
     """A coded file against its source and its baselines."""
 
     frame_count: int
