@@ -9,7 +9,7 @@ VIDEO ?=
 
 .PHONY: help install demo test check format simulate crash load cluster faults growth vectors recompute valuation estimator fuzz rating \
 	mutants close-load defences \
-	invoices pages docs wheels licenses newcomer types rd bench player train api serve browser reference clean
+	invoices pages docs wheels licenses newcomer types pictures rd bench player train api serve browser reference clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -106,6 +106,10 @@ reference: install ## Write the reference pages that are generated from the code
 
 docs: reference ## The documentation as a site, in docs-site/
 	@$(BIN)/zensical build -f mkdocs.yml --strict
+	@$(BIN)/python -m tests.docs.site
+
+pictures: install ## The README's pictures of a terminal and of a comparison: CLIP=file; those of pages: make browser ARGS="--readme docs/images"
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.docs.pictures $(if $(CLIP),"$(CLIP)")
 
 wheels: install ## The four wheels, reproducible, in dist/
 	@$(BIN)/python -m tests.packaging.wheels

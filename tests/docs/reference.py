@@ -2,7 +2,7 @@
 Writes the reference pages that are generated from the code: `make reference`. A test checks that they are current.
 
 `http-api.md` and `errors.md` come from the description of the API and the trees of errors, `roles.md` from the table of
-permissions, `command-line.md` from the programs.
+permissions, `command-line.md` from the programs. `decisions/README.md` lists the decisions.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from narrows_server.problems import OTHER_CODES
 from .command_line import command_line
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+DECISIONS = REFERENCE.parent / "decisions"
 _WRITTEN = "<!-- Written by `make reference`; change the code, not this page. -->\n"
 
 
@@ -119,6 +120,13 @@ nothing else exists for them.
 {rows}"""
 
 
+def decisions() -> str:
+    """The list of decisions, in order."""
+    titles = ((path.name, path.read_text().partition("\n")[0]) for path in sorted(DECISIONS.glob("0*.md")))
+    lines = "".join(f"* [{title.removeprefix('# ')}]({name})\n" for name, title in titles)
+    return f"{_WRITTEN}\n# Decisions\n\nWhere a choice was open, what was chosen and why.\n\n{lines}"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "http-api.md": http_api,
     "errors.md": errors,
@@ -130,6 +138,7 @@ PAGES: dict[str, Callable[[], str]] = {
 def main() -> None:
     for name, write in PAGES.items():
         (REFERENCE / name).write_text(write())
+    (DECISIONS / "README.md").write_text(decisions())
 
 
 def _app() -> FastAPI:

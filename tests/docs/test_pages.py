@@ -10,7 +10,7 @@ import yaml
 
 from ..packaging import newcomer
 from .blocks import PAGES, ROOT, blocks, steps, typed
-from .world import World, make_world
+from .world import World
 
 GENERATED = {"docs/reference/command-line.md", "docs/reference/http-api.md"}
 TUTORIALS = {f"docs/tutorials/{page}" for page in newcomer.PAGES}  # Run by `make newcomer`, as one session.
@@ -19,9 +19,7 @@ NOT_RUN = {
         "$ make demo                    # from a clip to an invoice, with a real server; results in demo-output/": (
             "CI does this: .ci/run"
         ),
-        "$ make serve                   # prints the address and a sign-in for each role": (
-            "it serves until it is stopped; make browser starts the same"
-        ),
+        "$ make serve": "it serves until it is stopped; make browser starts the same",
     },
     "metering/README.md": {
         "with Ledger.open(path, installation_id=installation_id) as ledger:": (
@@ -33,6 +31,13 @@ NOT_RUN = {
         "$ dask scheduler --port 8786": "it waits for ever, on several machines; tests/cluster starts the same",
         "$ narrows encode film.mov film.mp4 --cluster tcp://scheduler:8786": "it takes those; tests/cluster does this",
         "from pathlib import Path": "it takes those; tests/cluster does this",
+    },
+    "docs/how-to/install.md": {
+        "$ pip install torch --index-url https://download.pytorch.org/whl/cpu": "it installs; make newcomer does that",
+        "$ pip download torch --index-url https://download.pytorch.org/whl/cpu --dest wheels": (
+            "it takes an index; tests/packaging installs from a folder"
+        ),
+        "$ pip install --find-links wheels narrows-server": "it installs; make newcomer does that, from wheels",
     },
     "docs/how-to/set-up-a-server.md": {
         "$ narrows-server serve --home /srv/narrows --host 127.0.0.1 --port 8080": (
@@ -70,11 +75,6 @@ GIVEN = {
     "docs/how-to/embed-the-sdk.md": SOME_FRAMES.format(width=64, height=48, count=3),
 }
 """What the reader of a page's Python is taken to have."""
-
-
-@pytest.fixture(scope="module")
-def made_world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return make_world(tmp_path_factory.mktemp("world") / "made")
 
 
 @pytest.mark.parametrize("name", RUN)

@@ -59,7 +59,10 @@ def show_table(table: Table) -> None:
 
 
 def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """Print what the SDK raises on purpose as one line, with exit code 1; anything else is a bug and shows itself."""
+    """
+    Print what the SDK raises on purpose as one line, with exit code 1; a person gets the next step on a line of its
+    own. Anything else is a bug and shows itself.
+    """
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -67,7 +70,8 @@ def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except NarrowsError as error:
             err.print(f"[bold red]{type(error).__name__}[/]: ", end="")
-            err.print(str(error), markup=False, highlight=False, soft_wrap=True)
+            told = str(error).replace(" Next step: ", "\nNext step: ") if err.is_terminal else str(error)
+            err.print(told, markup=False, highlight=False, soft_wrap=True)
             raise typer.Exit(1) from error
 
     return run
