@@ -44,7 +44,7 @@ from .vendor import make_vendor
 
 SECONDS_MAX = 60
 CLOSED_AT = datetime(2026, 12, 5, tzinfo=UTC)
-Row = tuple[str, int, str, str, int | None, str]
+Row = tuple[str, int, datetime, str, str, int | None, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +165,7 @@ def _write_installation(session: Session, name: str, license_id: str, count: int
     for record in some_usage(installation_id, count):
         delivered = record.payload["bytes"] if record.kind is Kind.DELIVERY else None
         document = orjson.dumps(record.to_dict(), option=orjson.OPT_SORT_KEYS).decode()
-        rows.append((installation_id, record.seq, record.kind.value, record.hash, delivered, document))
+        rows.append((installation_id, record.seq, record.time, record.kind.value, record.hash, delivered, document))
     session.execute(
         insert(Installation).values(
             id=installation_id,
@@ -177,7 +177,7 @@ def _write_installation(session: Session, name: str, license_id: str, count: int
             enrolled_at=at,
             reported_at=at,
             head_seq=count,
-            head_hash=rows[-1][3],
+            head_hash=rows[-1][4],
             encode_count=0,
             delivered_bytes=0,
         )
@@ -186,14 +186,15 @@ def _write_installation(session: Session, name: str, license_id: str, count: int
     if connection.dialect.name == "postgresql":
         cursor = connection.connection.cursor()
         with cursor.copy(
-            "COPY record (installation_id, seq, kind, hash, delivered_bytes, document) FROM STDIN"
+            "COPY record (installation_id, seq, recorded_at, kind, hash, delivered_bytes, document) FROM STDIN"
         ) as copy:
             for row in rows:
                 copy.write_row(row)
         return
     connection.exec_driver_sql(
-        "INSERT INTO record (installation_id, seq, kind, hash, delivered_bytes, document) VALUES (?, ?, ?, ?, ?, ?)",
-        rows,
+        "INSERT INTO record (installation_id, seq, recorded_at, kind, hash, delivered_bytes, document) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [(row[0], row[1], row[2].strftime("%Y-%m-%d %H:%M:%S.%f"), *row[3:]) for row in rows],
     )
 
 

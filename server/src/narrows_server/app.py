@@ -37,6 +37,7 @@ from narrows_server.console.closing import Closings
 from narrows_server.console.gate import SeeOther
 from narrows_server.console.rendering import notice, redirect
 from narrows_server.contracts import endpoints as contracts
+from narrows_server.database import try_alone
 from narrows_server.description import describe
 from narrows_server.exports import endpoints as exports
 from narrows_server.invoices import endpoints as invoices
@@ -58,6 +59,7 @@ from narrows_server.statements import endpoints as statements
 from narrows_server.transparency import endpoints as transparency
 from narrows_server.transparency.service import MERGE_INTERVAL_SECONDS, merge
 from narrows_server.usage import endpoints as usage
+from narrows_server.usage import partitions
 from narrows_server.webhooks import endpoints as webhooks
 from narrows_server.webhooks.deliveries import Courier, deliver_due
 from narrows_server.webhooks.sender import Sender
@@ -65,6 +67,8 @@ from narrows_server.webhooks.sender import Sender
 AUDIT_LINK_SECONDS = 2.0
 DELIVER_SECONDS = 1.0
 ALERT_SECONDS = 60.0
+PARTITION_SECONDS = 3600.0
+_ALERT_LOCK = 0x6E772D616C657274  # "nw-alert": of several workers one looks around.
 PARTS = (
     usage,
     transparency,
@@ -154,6 +158,7 @@ async def _working(app: FastAPI) -> AsyncIterator[None]:
         Repeating(lambda: audit.link_all(database), seconds=AUDIT_LINK_SECONDS, name="audit"),
         Repeating(lambda: deliver_due(courier), seconds=DELIVER_SECONDS, name="webhooks"),
         Repeating(lambda: _look_around(office), seconds=ALERT_SECONDS, name="alerts"),
+        Repeating(lambda: _prepare_months(office), seconds=PARTITION_SECONDS, name="months", is_first_at_once=True),
     )
     # Before the first request is answered: a head must hold what was promised before a long standstill.
     await run_in_threadpool(merge, database)
@@ -180,7 +185,13 @@ def _look_around(office: Office) -> None:
     with office.database.snapshot() as session:
         findings = find(session, at=at)
     with office.database.transaction() as session:
-        reconcile(session, findings, occasion=Occasion(actor=ACTOR, at=at))
+        if try_alone(session, _ALERT_LOCK):
+            reconcile(session, findings, occasion=Occasion(actor=ACTOR, at=at))
+
+
+def _prepare_months(office: Office) -> None:
+    with office.database.transaction() as session:
+        partitions.prepare(session, at=office.clock())
 
 
 def _single_sign_on(office: Office) -> SingleSignOn | None:

@@ -10,10 +10,10 @@ logger = logging.getLogger(__name__)
 
 
 class Repeating:
-    """A thread that does *job* every *seconds*, from `start` to `stop`."""
+    """A thread that does *job* every *seconds*, from `start` to `stop`; the first time after as long, or at once."""
 
-    def __init__(self, job: Callable[[], object], *, seconds: float, name: str) -> None:
-        self._job, self._seconds, self._name = job, seconds, name
+    def __init__(self, job: Callable[[], object], *, seconds: float, name: str, is_first_at_once: bool = False) -> None:
+        self._job, self._seconds, self._name, self._is_first_at_once = job, seconds, name, is_first_at_once
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"narrows-{name}", daemon=True)
 
@@ -25,7 +25,8 @@ class Repeating:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._is_over.wait(self._seconds):
+        while not self._is_over.wait(0 if self._is_first_at_once else self._seconds):
+            self._is_first_at_once = False
             try:
                 self._job()
             except Exception:

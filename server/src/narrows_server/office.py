@@ -25,6 +25,7 @@ from narrows_server.parties import repository as parties
 from narrows_server.parties.party import Seller
 from narrows_server.parties.service import add_entity, change_entity
 from narrows_server.settings import Settings
+from narrows_server.usage import partitions
 
 ADMIN_KEY_NAME = "admin"
 
@@ -70,6 +71,7 @@ def initialise(settings: Settings, vendor: Seller | None, *, clock: Callable[[],
     try:
         upgraded = schema.upgrade(database)
         with database.transaction() as session:
+            partitions.prepare(session, at=now)
             admin_key = None
             occasion = Occasion(actor=f"admin:{_account()}", at=now)
             entities = parties.list_entities(session)

@@ -144,3 +144,17 @@ class TestCommands:
 
         self.run(tmp_path / "restored", "restore", str(tmp_path / "b"), code=2)
         assert not (tmp_path / "restored").exists()
+
+
+def test_records_that_somebody_added_by_hand_are_found_on_postgresql(office: Office, home: Path) -> None:
+    if office.database.engine.dialect.name == "sqlite":
+        pytest.skip("the key of SQLite's table says it all")
+    with office.database.transaction() as session:
+        session.execute(text("INSERT INTO record VALUES ('nobody', 1, now(), 'gap', '', NULL, '{}')"))
+
+    found = findings(settings_with(home))["record numbers"]
+
+    assert (found.outcome, found.detail) == (
+        Outcome.BAD,
+        "of 1 installations the last record is not where intake left it",
+    )

@@ -24,6 +24,7 @@ from sqlalchemy import Connection, MetaData, Table
 
 from narrows_server import __version__
 from narrows_server.errors import Invalid
+from narrows_server.usage.partitions import tables_of_its_own
 
 FORMAT: Final = "narrows-server-backup/1"
 MANIFEST: Final = "manifest.json"
@@ -127,8 +128,9 @@ def reading(source: Path) -> Iterator[None]:
 
 def tables_of(connection: Connection) -> list[Table]:
     """Every table as the database describes it, those that others refer to first."""
+    own = tables_of_its_own(connection)  # The rows of parts are read and written as the whole table's.
     described = MetaData()
-    described.reflect(bind=connection)
+    described.reflect(bind=connection, only=lambda name, _: name not in own)
     return [table for table in described.sorted_tables if table.name != REVISION_TABLE]
 
 

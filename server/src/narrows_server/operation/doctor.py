@@ -26,6 +26,7 @@ from narrows_server.errors import ServerError
 from narrows_server.keyring import open_keyring
 from narrows_server.settings import Settings
 from narrows_server.transparency.models import PendingLeaf
+from narrows_server.usage.partitions import misplaced_ends, stray_count
 
 BUNDLE_ENDS_SOON: Final = timedelta(days=90)
 FREE_BYTES_MIN: Final = 2**30
@@ -128,6 +129,8 @@ def _database(database: Database, at: datetime) -> Iterator[Finding]:
         chain = verify_chain(session)
         newest = session.scalar(select(func.max(AuditRow.at)))
         waiting = session.scalar(select(func.count()).select_from(PendingLeaf)) or 0
+        strays = stray_count(session.connection())
+        misplaced = misplaced_ends(session.connection())
     yield Finding(
         check="audit trail",
         outcome=Outcome.GOOD if chain.fault is None else Outcome.BAD,
@@ -140,6 +143,26 @@ def _database(database: Database, at: datetime) -> Iterator[Finding]:
         detail=f"{waiting:,} reports wait for their place" if waiting else "every report has its place",
         todo="look again in a minute: a running server gives them theirs" if waiting else None,
     )
+    if kind == "postgresql":
+        yield Finding(
+            check="record numbers",
+            outcome=Outcome.BAD if misplaced else Outcome.GOOD,
+            detail=f"of {misplaced:,} installations the last record is not where intake left it"
+            if misplaced
+            else "every installation's records end where intake left them",
+            todo="the books were changed by hand: restore the newest backup" if misplaced else None,
+        )
+        yield Finding(
+            check="months",
+            outcome=Outcome.NOTICE if strays else Outcome.GOOD,
+            detail=f"{strays:,} records are of a month without a partition"
+            if strays
+            else "every record is in its month",
+            todo="a running server moves what is at most five years old within the hour; the rest was written by "
+            "clocks that are years off"
+            if strays
+            else None,
+        )
     is_behind = newest is not None and newest > at
     later = f", but something was done at {newest:%Y-%m-%d %H:%M}" if is_behind else ""
     yield Finding(

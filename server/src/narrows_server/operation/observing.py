@@ -25,6 +25,7 @@ from narrows_server.invoices.models import Invoice
 from narrows_server.office import Office
 from narrows_server.transparency.models import PendingLeaf
 from narrows_server.usage.models import Installation
+from narrows_server.usage.partitions import stray_count
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 QUIET_ROUTES: Final = frozenset({"/live", "/health", "/metrics"})  # Asked every few seconds: only failures are logged.
@@ -72,11 +73,13 @@ class _Books(Collector):
             ).one()
             waiting = session.scalar(select(func.count()).select_from(PendingLeaf))
             invoices = session.scalar(select(func.count()).select_from(Invoice))
+            strays = stray_count(session.connection())
         for name, help_text, value in (
             ("narrows_installations", "Installations that have reported.", installations),
             ("narrows_records", "Usage records that a receipt was given for.", records),
             ("narrows_delivered_bytes", "Delivered bytes in these records.", delivered),
             ("narrows_log_waiting", "Reports that wait for their place in the transparency log.", waiting),
+            ("narrows_records_without_month", "Records in the default partition, counted to 100,000.", strays),
             ("narrows_invoices", "Invoices, drafts included.", invoices),
         ):
             yield GaugeMetricFamily(name, help_text, value=int(value or 0))

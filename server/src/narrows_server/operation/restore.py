@@ -29,6 +29,7 @@ from narrows_server.operation.archive import (
     tables_of,
 )
 from narrows_server.settings import Settings
+from narrows_server.usage.partitions import prepare
 
 LINE_BYTES_MAX: Final = 2**28
 # Tables in which every server in use has rows, and a fresh one has none.
@@ -53,6 +54,8 @@ def restore(source: Path, settings: Settings, *, progress: Progress = lambda tab
         with database.engine.connect() as connection, connection.begin():
             _load(connection, source, manifest, progress)
         schema.upgrade(database)
+        with database.transaction() as session:
+            prepare(session, at=manifest.made_at)
         with database.snapshot() as session:
             chain = verify_chain(session, known_head=manifest.audit_head)
         if chain.fault is not None:

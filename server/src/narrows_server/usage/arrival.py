@@ -30,6 +30,7 @@ from narrows_metering.record import (
     Kind,
     Record,
     genesis,
+    time_to_text,
 )
 from narrows_metering.report import (
     FORMAT,
@@ -65,6 +66,7 @@ class Arrival:
     first_seq: int
     prev: str  # Hash of the record before `first_seq`.
     kinds: list[str]
+    times: list[str]  # RFC 3339, in UTC, as the records have it.
     hashes: list[str]
     delivered: list[int | None]  # Bytes of a delivery, for overviews.
     documents: list[str]  # Each record's canonical JSON.
@@ -90,6 +92,7 @@ class Arrival:
             first_seq=first.seq,
             prev=first.prev,
             kinds=[str(record.kind) for record in report.records],
+            times=[time_to_text(record.time) for record in report.records],
             hashes=[record.hash for record in report.records],
             delivered=[_delivered_bytes(str(record.kind), record.payload) for record in report.records],
             documents=[canonical_json(record.to_dict()).decode() for record in report.records],
@@ -133,7 +136,7 @@ def _read_document(document: Any, text: bytes) -> Arrival:
     _require(nonce is None or (type(nonce) is str and NONCE.fullmatch(nonce) is not None))
 
     first_seq, prev = _beginning(records[0], installation_id)
-    kinds, hashes, delivered, encoded = [], [], [], []
+    kinds, times, hashes, delivered, encoded = [], [], [], [], []
     head = prev
     for seq, record in enumerate(records, start=first_seq):
         _require(type(record) is dict and record.keys() == _RECORD_MEMBERS)
@@ -149,6 +152,7 @@ def _read_document(document: Any, text: bytes) -> Arrival:
         _require(sha256(b"{" + canonical[_HASHED_FROM:]).hexdigest() == digest)
         head = digest
         kinds.append(kind)
+        times.append(time)
         hashes.append(digest)
         delivered.append(_delivered_bytes(kind, payload))
         encoded.append(canonical)
@@ -165,6 +169,7 @@ def _read_document(document: Any, text: bytes) -> Arrival:
         first_seq=first_seq,
         prev=prev,
         kinds=kinds,
+        times=times,
         hashes=hashes,
         delivered=delivered,
         documents=b"\n".join(encoded).decode().split("\n"),  # Canonical JSON has no line breaks.

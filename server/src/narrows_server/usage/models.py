@@ -46,7 +46,11 @@ class Installation(Base):
 
 class StoredRecord(Base):
     """
-    One record, exactly as it was reported. The key is what makes it impossible to count it twice.
+    One record, exactly as it was reported. The database takes each number of an installation once: it can't be counted
+    twice.
+
+    On SQLite that is the key. On PostgreSQL the table is divided by the month of `recorded_at`, which every key there
+    has to contain, so a trigger takes only what continues `record_end` (see `usage.partitions`).
 
     No foreign key: checking one for each record would cost half as much as storing it, and the one writer, intake,
     holds the installation's row locked.
@@ -56,6 +60,7 @@ class StoredRecord(Base):
 
     installation_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)  # The record's own time.
     kind: Mapped[str] = mapped_column(String(20))
     hash: Mapped[str] = mapped_column(String(64))
     delivered_bytes: Mapped[int | None] = mapped_column(BigInteger)  # Of a delivery, for overviews. Never billed from.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import orjson
 from narrows_metering.record import Record
-from sqlalchemy import CursorResult, delete, func, or_, select, text
+from sqlalchemy import Connection, CursorResult, delete, func, or_, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, aliased
 
 from narrows_server.paging import Paged, Paging, read_page
@@ -17,19 +18,13 @@ from narrows_server.usage.arrival import Arrival
 from narrows_server.usage.models import Fork, Installation, IssuedReceipt, OpenGap, StoredRecord
 
 PAGE_RECORDS = 5_000
+NULL, BACKSLASH, ESCAPED = "\\N", "\\", "\\\\"  # In the text format of COPY.
 _PAYLOADS_THAT_COUNT = frozenset({"encode", "evidence", "delivery"})
 
-# One statement with five parameters, whatever the number of records: neither a driver nor a protocol has to walk
-# through them. Canonical JSON has no line breaks; the other columns have no commas.
-_UNNEST_RECORDS = text(
-    """
-    INSERT INTO record (installation_id, seq, kind, hash, delivered_bytes, document)
-    SELECT :installation_id, :before_seq + number, kind, hash, delivered::bigint, document
-    FROM unnest(
-        string_to_array(:kinds, ','), string_to_array(:hashes, ','), string_to_array(:delivered, ',', ''),
-        string_to_array(:documents, E'\\n')
-    ) WITH ORDINALITY AS row (kind, hash, delivered, document, number)
-    """
+_COPY_RECORDS = "COPY record (installation_id, seq, recorded_at, kind, hash, delivered_bytes, document) FROM STDIN"
+_INSERT_RECORDS = (
+    "INSERT INTO record (installation_id, seq, recorded_at, kind, hash, delivered_bytes, document) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -144,24 +139,52 @@ def stored_hashes(session: Session, installation_id: str, *, first_seq: int, las
 def add_records(session: Session, arrival: Arrival, *, first_seq: int) -> None:
     """Store the records of *arrival* from *first_seq* on, which are known to continue the installation's chain."""
     known = first_seq - arrival.first_seq
+    columns = zip(
+        arrival.times[known:],
+        arrival.kinds[known:],
+        arrival.hashes[known:],
+        arrival.delivered[known:],
+        arrival.documents[known:],
+        strict=True,
+    )
+    rows = enumerate(columns, start=first_seq)
     connection = session.connection()
     if connection.dialect.name == "postgresql":
-        row = {
-            "installation_id": arrival.installation_id,
-            "before_seq": first_seq - 1,
-            "kinds": ",".join(arrival.kinds[known:]),
-            "hashes": ",".join(arrival.hashes[known:]),
-            "delivered": ",".join("" if count is None else str(count) for count in arrival.delivered[known:]),
-            "documents": "\n".join(arrival.documents[known:]),
-        }
-        connection.execute(_UNNEST_RECORDS, row)
+        _copy(connection, _copied(arrival.installation_id, rows))
         return
-    columns = zip(arrival.kinds, arrival.hashes, arrival.delivered, arrival.documents, strict=True)
-    rows = [(arrival.installation_id, seq, *column) for seq, column in enumerate(columns, start=arrival.first_seq)]
     connection.exec_driver_sql(
-        "INSERT INTO record (installation_id, seq, kind, hash, delivered_bytes, document) VALUES (?, ?, ?, ?, ?, ?)",
-        rows[known:],
+        _INSERT_RECORDS, [(arrival.installation_id, seq, _as_sqlite(time), *rest) for seq, (time, *rest) in rows]
     )
+
+
+def _copy(connection: Connection, lines: str) -> None:
+    """COPY is the driver's own, so what it raises has to be made what everything else raises."""
+    driver: Any = connection.connection.driver_connection
+    base = connection.dialect.loaded_dbapi.Error
+    try:
+        with driver.cursor() as cursor, cursor.copy(_COPY_RECORDS) as copy:
+            copy.write(lines)
+    except base as error:
+        raise DBAPIError.instance(_COPY_RECORDS, None, error, base) from error
+
+
+def _copied(installation_id: str, rows: Iterable[tuple[int, tuple[str, str, str, int | None, str]]]) -> str:
+    """
+    *rows* as COPY reads them: a line for each, columns between tabs.
+
+    Nothing but backslashes has to be escaped: canonical JSON has neither tabs nor line breaks, and the other columns
+    are words.
+    """
+    return "".join(
+        f"{installation_id}\t{seq}\t{time}\t{kind}\t{digest}\t{NULL if count is None else count}\t"
+        f"{document.replace(BACKSLASH, ESCAPED)}\n"
+        for seq, (time, kind, digest, count, document) in rows
+    )
+
+
+def _as_sqlite(time: str) -> str:
+    """An RFC 3339 time in UTC as SQLAlchemy writes one to SQLite."""
+    return time[:-1].replace("T", " ")
 
 
 def read_records(session: Session, installation_id: str, *, last_seq: int) -> Iterator[Record]:
