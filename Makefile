@@ -154,4 +154,4 @@ train: install ## Train the weights: MATERIAL=folder with PROVENANCE.tsv, RUN=fo
 	@cd sdk && ../$(BIN)/python -m training.run --material "$(abspath $(MATERIAL))" --run "$(abspath $(RUN))" --minutes $(or $(MINUTES),60)
 
 clean: ## Remove what was made here, the environment included
-	rm -rf .venv demo-output .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv demo-output dist docs-site .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from narrows_server.statements.standing import SILENCE, NotPossible, Standing, Step, may_be_invoiced, take
+from narrows_server.statements.standing import SILENCE, NotPossible, Standing, Step, standing_at, take
 
 SENT_AT = datetime(2026, 12, 4, tzinfo=UTC)
 
@@ -33,12 +33,13 @@ def test_a_statement_goes_from_its_draft_to_an_end(steps: list[Step], end: Stand
 
 def test_ten_days_of_silence_accept_what_was_sent() -> None:
     for days, is_accepted in ((0, False), (SILENCE.days - 1, False), (SILENCE.days, True)):
-        assert may_be_invoiced(Standing.SENT, sent_at=SENT_AT, now=after(days)) is is_accepted
+        standing = standing_at(Standing.SENT, sent_at=SENT_AT, now=after(days))
+        assert (standing is Standing.ACCEPTED) is is_accepted
 
 
 @pytest.mark.parametrize("standing", [Standing.DRAFT, Standing.DISPUTED, Standing.SUPERSEDED])
 def test_silence_accepts_nothing_else(standing: Standing) -> None:
-    assert not may_be_invoiced(standing, sent_at=SENT_AT, now=after(100))
+    assert standing_at(standing, sent_at=SENT_AT, now=after(100)) is standing
 
 
 def test_a_dispute_after_the_silence_comes_too_late() -> None:

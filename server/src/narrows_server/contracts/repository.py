@@ -67,11 +67,6 @@ def tariff_page(session: Session, at: Paging) -> Paged[Tariff]:
     return read_page(session, select(Tariff), by=(Tariff.created_at, Tariff.id), at=at)
 
 
-def list_contracts_begun_by(session: Session, day: date) -> list[Contract]:
-    """Contracts whose first day is *day* or earlier, in a fixed order."""
-    return list(session.scalars(select(Contract).where(Contract.starts_on <= day).order_by(Contract.id)))
-
-
 def list_versions(session: Session, contract_id: str) -> list[ContractVersion]:
     """The versions of a contract in the order in which they were recorded."""
     query = select(ContractVersion).where(ContractVersion.contract_id == contract_id).order_by(ContractVersion.number)

@@ -44,16 +44,6 @@ def require_customer(session: Session, customer_id: str) -> Customer:
     return customer
 
 
-def party_of(customer: Customer) -> Party:
-    """A stored customer as the addressee of an invoice."""
-    return Party(
-        name=customer.name,
-        address=tuple(customer.address.splitlines()),
-        email=customer.email,
-        tax_id=customer.tax_id,
-    )
-
-
 def _check_name(name: str) -> None:
     if not name.strip() or name != name.strip() or len(name) > NAME_CHARACTERS_MAX or not name.isprintable():
         raise Invalid(f"a name has 1 to {NAME_CHARACTERS_MAX} printable characters and no blanks around them")

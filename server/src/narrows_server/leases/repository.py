@@ -51,12 +51,6 @@ def remove_seat(session: Session, seat: HeldSeat) -> None:
     session.flush()
 
 
-def list_seats(session: Session, *, expires_after: datetime) -> list[HeldSeat]:
-    """Every seat that ends later than that, pool by pool."""
-    query = select(HeldSeat).where(HeldSeat.expires_at > expires_after)
-    return list(session.scalars(query.order_by(HeldSeat.pool_id, HeldSeat.taken_at, HeldSeat.holder)))
-
-
 def seat_page(
     session: Session, at: Paging, *, expires_after: datetime, customer_id: str | None = None
 ) -> Paged[HeldSeat]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session, defer
@@ -23,13 +23,6 @@ def latest_version(session: Session, contract_id: str, period: str) -> Statement
     """The statement of a month that no other supersedes."""
     query = select(Statement).where(Statement.contract_id == contract_id, Statement.period == period)
     return session.scalars(query.order_by(Statement.version.desc()).limit(1)).first()
-
-
-def list_latest_versions(session: Session, contract_id: str, periods: Iterable[str]) -> list[Statement]:
-    """The statements of *periods* that no others supersede, by month."""
-    query = select(Statement).where(Statement.contract_id == contract_id, Statement.period.in_(list(periods)))
-    latest = {row.period: row for row in session.scalars(query.order_by(Statement.version))}
-    return [latest[period] for period in sorted(latest)]
 
 
 def list_statements_since(session: Session, contract_id: str, period: str) -> list[Statement]:

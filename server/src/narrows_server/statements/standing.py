@@ -67,8 +67,3 @@ def take(standing: Standing, step: Step, *, sent_at: datetime | None, now: datet
     """Where *step*, taken *now*, leads."""
     current = standing_at(standing, sent_at=sent_at, now=now)
     return _STEPS.get((current, step)) or NotPossible(standing=current, step=step)
-
-
-def may_be_invoiced(standing: Standing, *, sent_at: datetime | None, now: datetime) -> bool:
-    """Whether both parties stand behind its numbers."""
-    return standing_at(standing, sent_at=sent_at, now=now) is Standing.ACCEPTED

@@ -18,7 +18,7 @@ from narrows_server.identity import new_id
 from narrows_server.paging import Paged, Paging, read_page
 from narrows_server.sealing import box
 from narrows_server.webhooks.addresses import check_url
-from narrows_server.webhooks.models import Delivery, Event, Webhook
+from narrows_server.webhooks.models import Delivery, Webhook
 from narrows_server.webhooks.outbox import ALL, CATALOGUE, PENDING, put_for
 
 SECRET_BYTES = 32
@@ -153,11 +153,6 @@ def delivery_page(
     if customer_id is not None:
         query = query.join(Webhook, Webhook.id == Delivery.webhook_id).where(Webhook.customer_id == customer_id)
     return read_page(session, query, by=(Delivery.created_at, Delivery.id), at=at)
-
-
-def list_events(session: Session) -> list[Event]:
-    """Every event, oldest first."""
-    return list(session.scalars(select(Event).order_by(Event.at, Event.id)))
 
 
 def _new_secret() -> str:
