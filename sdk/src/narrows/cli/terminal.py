@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from narrows.errors import NarrowsError
+from narrows.options import Device, Engine
 from narrows.shown import label_of, plain, text_of
 
 P = ParamSpec("P")
@@ -30,6 +31,8 @@ err = Console(stderr=True)
 PIPE_CHARACTERS = 1_000
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+EngineOption = Annotated[Engine, typer.Option(help="What runs the networks; auto: onnx if it is installed.")]
+DeviceOption = Annotated[Device, typer.Option(help="Where they run; auto: a GPU if torch finds one.")]
 LicensePath = Annotated[
     Path | None, typer.Option("--license", help="License file; by default NARROWS_LICENSE, then the platform's place.")
 ]

@@ -9,17 +9,29 @@ found before anything is decoded.
 
 from __future__ import annotations
 
-import struct
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
-from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
 from narrows.errors import CorruptBitstream, CutOff, NotABitstream
 from narrows.media.description import Colour, Description, matrix_of_rotation
+from narrows.media.ebml import (
+    CONTENT_BYTES_MAX,
+    VOID,
+    Element,
+    children_of,
+    content,
+    elements,
+    parsed,
+    read_number,
+    real,
+    to_element,
+    unsigned,
+    void,
+)
 from narrows.media.mp4 import configuration_of
 
 CODEC_ID = b"V_NARROWS"
@@ -29,7 +41,7 @@ _PLACEHOLDER_NAME = "n" * 96
 
 MAGIC = bytes.fromhex("1a45dfa3")
 _EBML, _SEGMENT, _TRACKS, _TRACK_ENTRY = 0x1A45DFA3, 0x18538067, 0x1654AE6B, 0xAE
-_CODEC_ID, _CODEC_PRIVATE, _NAME, _VOID, _CRC = 0x86, 0x63A2, 0x536E, 0xEC, 0xBF
+_CODEC_ID, _CODEC_PRIVATE, _NAME, _CRC = 0x86, 0x63A2, 0x536E, 0xBF
 _DEFAULT_DURATION, _VIDEO = 0x23E383, 0xE0
 _WIDTH, _HEIGHT, _DISPLAY_WIDTH, _DISPLAY_HEIGHT, _DISPLAY_UNIT = 0xB0, 0xBA, 0x54B0, 0x54BA, 0x54B2
 _COLOUR, _MATRIX, _RANGE, _TRANSFER, _PRIMARIES = 0x55B0, 0x55B1, 0x55B9, 0x55BA, 0x55BB
@@ -44,53 +56,9 @@ _HEADER_RULES: dict[int, Callable[[bytes], bool]] = {
     0x4285: lambda value: value in (b"\1", b"\2"),  # DocTypeReadVersion
 }
 """What the EBML header says in every Matroska file of today; it has no checksum of its own."""
-_TOP_LEVEL = {0x114D9B74, 0x1549A966, _TRACKS, 0x1254C367, 0x1F43B675, 0x1C53BB6B, 0x1043A770, 0x1941A469, _VOID, _CRC}
+_TOP_LEVEL = {0x114D9B74, 0x1549A966, _TRACKS, 0x1254C367, 0x1F43B675, 0x1C53BB6B, 0x1043A770, 0x1941A469, VOID, _CRC}
 _CRC_ELEMENT_BYTES = 6
 _READ_BYTES = 1 << 20
-ELEMENT_BYTES_MAX = 1 << 31
-CONTENT_BYTES_MAX = 1 << 16
-"""Of an element that is read into memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class Element:
-    """One EBML element: its id, where its data begins, and how long that is."""
-
-    id: int
-    start: int
-    data: int
-    size: int
-
-    @property
-    def end(self) -> int:
-        return self.data + self.size
-
-
-def _read_number(file: BinaryIO, *, keep_marker: bool) -> int:
-    """An EBML variable-length integer (RFC 8794 §4) at the file's position."""
-    position = file.tell()
-    first = file.read(1)
-    if not first or first[0] == 0:
-        raise CorruptBitstream("an EBML number is missing or too long", byte_offset=position)
-    length = 9 - first[0].bit_length()
-    rest = file.read(length - 1)
-    if len(rest) != length - 1:
-        raise CorruptBitstream("an EBML number is cut off", byte_offset=position)
-    value = int.from_bytes(first + rest, "big")
-    return value if keep_marker else value & ((1 << (7 * length)) - 1)
-
-
-def _elements(file: BinaryIO, start: int, end: int) -> Iterator[Element]:
-    """The elements side by side in a stretch of the file; raises CorruptBitstream where they do not fit it."""
-    while start < end:
-        file.seek(start)
-        identifier = _read_number(file, keep_marker=True)
-        size = _read_number(file, keep_marker=False)
-        element = Element(id=identifier, start=start, data=file.tell(), size=size)
-        if element.end > end or size > ELEMENT_BYTES_MAX:
-            raise CorruptBitstream(f"element {identifier:#x} reaches past the end of its parent", byte_offset=start)
-        yield element
-        start = element.end
 
 
 def _file_size(file: BinaryIO) -> int:
@@ -103,23 +71,16 @@ def _segment(file: BinaryIO) -> tuple[Element, bool]:
     file.seek(0)
     if file.read(4) != MAGIC:
         raise NotABitstream("this is not a Matroska file: it does not begin with an EBML header")
-    header = next(_elements(file, 0, size))
-    stated = {e.id: _content(file, e) for e in _elements(file, header.data, header.end)}
+    header = next(elements(file, 0, size))
+    stated = {e.id: content(file, e) for e in elements(file, header.data, header.end)}
     if stated.keys() != _HEADER_RULES.keys() or not all(rule(stated[i]) for i, rule in _HEADER_RULES.items()):
         raise NotABitstream("this is not a Matroska file of a known kind: its EBML header says so")
     file.seek(header.end)
-    identifier, length = _read_number(file, keep_marker=True), _read_number(file, keep_marker=False)
+    identifier, length = read_number(file, keep_marker=True), read_number(file, keep_marker=False)
     segment = Element(id=identifier, start=header.end, data=file.tell(), size=length)
     if identifier != _SEGMENT or segment.end < size:
         raise CorruptBitstream("a file holds one EBML header and one segment", byte_offset=header.end)
     return replace(segment, size=size - segment.data), segment.end == size
-
-
-def _content(file: BinaryIO, element: Element) -> bytes:
-    if element.size > CONTENT_BYTES_MAX:
-        raise CorruptBitstream(f"element {element.id:#x} is too long", byte_offset=element.start)
-    file.seek(element.data)
-    return file.read(element.size)
 
 
 def _checksum(file: BinaryIO, start: int, end: int) -> int:
@@ -148,8 +109,8 @@ def check_file(path: Path) -> None:
         for element in _whole_elements(file, segment, is_whole=is_whole):
             if element.id not in _TOP_LEVEL:
                 raise CorruptBitstream(f"unknown element {element.id:#x}", byte_offset=element.start)
-            if element.id == _VOID:
-                if element.size <= CONTENT_BYTES_MAX and _content(file, element).strip(b"\0"):
+            if element.id == VOID:
+                if element.size <= CONTENT_BYTES_MAX and content(file, element).strip(b"\0"):
                     raise CorruptBitstream("padding that is not empty", byte_offset=element.start)
                 continue
             stated = _stated_checksum(file, element)
@@ -168,7 +129,7 @@ def check_file(path: Path) -> None:
 def _whole_elements(file: BinaryIO, parent: Element, *, is_whole: bool) -> Iterator[Element]:
     """The elements in *parent*; if it is not whole, those before the cut."""
     try:
-        yield from _elements(file, parent.data, parent.end)
+        yield from elements(file, parent.data, parent.end)
     except CorruptBitstream:
         if is_whole:
             raise
@@ -186,31 +147,24 @@ def _stated_checksum(file: BinaryIO, element: Element) -> int | None:
 def _video_entry(file: BinaryIO, is_wanted: Callable[[dict[int, bytes]], bool]) -> tuple[Element, Element]:
     """The tracks, and the first track entry whose children are wanted."""
     segment, _ = _segment(file)
-    for tracks in _elements(file, segment.data, segment.end):
+    for tracks in elements(file, segment.data, segment.end):
         if tracks.id != _TRACKS:
             continue
-        for entry in _elements(file, tracks.data, tracks.end):
+        for entry in elements(file, tracks.data, tracks.end):
             if entry.id != _TRACK_ENTRY:
                 continue
-            children = _children(file, entry)
+            children = children_of(file, entry)
             if is_wanted(children):
                 return tracks, entry
         break
     raise NotABitstream("this Matroska file has no track coded with Narrows")
 
 
-def _children(file: BinaryIO, parent: Element) -> dict[int, bytes]:
-    """The contents of the elements in *parent*, each of which comes once."""
-    if parent.size > CONTENT_BYTES_MAX:
-        raise CorruptBitstream(f"element {parent.id:#x} is too long", byte_offset=parent.start)
-    return {e.id: _content(file, e) for e in _elements(file, parent.data, parent.end)}
-
-
 def read_track(path: Path) -> tuple[bytes, Description]:
     """The configuration of our track and how to show it; raises NotABitstream without one."""
     with path.open("rb") as file:
         _, entry = _video_entry(file, lambda children: _private(children) is not None)
-        children = _children(file, entry)
+        children = children_of(file, entry)
         private = _private(children)
         assert private is not None
         return private, _description(children.get(_VIDEO, b""))
@@ -229,10 +183,10 @@ def _private(children: dict[int, bytes]) -> bytes | None:
 
 
 def _description(video: bytes) -> Description:
-    members = _parsed(video)
-    colours, projection = _parsed(members.get(_COLOUR, b"")), _parsed(members.get(_PROJECTION, b""))
-    width, height = _unsigned(members.get(_WIDTH)), _unsigned(members.get(_HEIGHT))
-    shown = _unsigned(members.get(_DISPLAY_WIDTH)), _unsigned(members.get(_DISPLAY_HEIGHT))
+    members = parsed(video)
+    colours, projection = parsed(members.get(_COLOUR, b"")), parsed(members.get(_PROJECTION, b""))
+    width, height = unsigned(members.get(_WIDTH)), unsigned(members.get(_HEIGHT))
+    shown = unsigned(members.get(_DISPLAY_WIDTH)), unsigned(members.get(_DISPLAY_HEIGHT))
     aspect = Fraction(1)
     if all(shown) and width and height:
         aspect = Fraction(shown[0] * height, shown[1] * width)
@@ -240,53 +194,15 @@ def _description(video: bytes) -> Description:
         width=width,
         height=height,
         colour=Colour(
-            primaries=_unsigned(colours.get(_PRIMARIES), 2),
-            transfer=_unsigned(colours.get(_TRANSFER), 2),
-            matrix=_unsigned(colours.get(_MATRIX), 2),
-            range=_unsigned(colours.get(_RANGE), 0),
+            primaries=unsigned(colours.get(_PRIMARIES), 2),
+            transfer=unsigned(colours.get(_TRANSFER), 2),
+            matrix=unsigned(colours.get(_MATRIX), 2),
+            range=unsigned(colours.get(_RANGE), 0),
         ),
         pixel_aspect=aspect,
         # Projection turns the other way round from a display matrix, as FFmpeg writes and reads it.
-        display_matrix=matrix_of_rotation(_float(projection.get(_ROLL))),
+        display_matrix=matrix_of_rotation(real(projection.get(_ROLL))),
     )
-
-
-def _parsed(data: bytes) -> dict[int, bytes]:
-    """The elements of a master element that was read into memory; what does not fit is left out."""
-    file = BytesIO(data)
-    try:
-        return {e.id: data[e.data : e.end] for e in _elements(file, 0, len(data))}
-    except CorruptBitstream:
-        return {}
-
-
-def _unsigned(data: bytes | None, default: int = 0) -> int:
-    return default if data is None else int.from_bytes(data[:8], "big")
-
-
-def _float(data: bytes | None) -> float:
-    if data is None or len(data) not in (4, 8):
-        return 0.0
-    (value,) = struct.unpack(">f" if len(data) == 4 else ">d", data)
-    return float(value) if -360 <= value <= 360 else 0.0
-
-
-def _element(identifier: int, data: bytes) -> bytes:
-    """One element, its size in as few bytes as it takes."""
-    length = 1
-    while len(data) >= (1 << (7 * length)) - 1:
-        length += 1
-    size = (len(data) | 1 << (7 * length)).to_bytes(length, "big")
-    return identifier.to_bytes((identifier.bit_length() + 7) // 8, "big") + size + data
-
-
-def _void(room: int) -> bytes:
-    """A Void element of *room* bytes in all, which are not 1."""
-    if room == 0:
-        return b""
-    if room < 10:
-        return bytes([_VOID, 0x80 | room - 2]) + bytes(room - 2)
-    return bytes([_VOID]) + (room - 9 | 1 << 56).to_bytes(8, "big") + bytes(room - 9)
 
 
 def placeholder_name(title: str = "") -> str:
@@ -318,21 +234,21 @@ def _rewrite_track(path: Path, description: Description, change: Callable[[dict[
     """Write the placeholder's track entry anew, in the room that its name made."""
     with path.open("r+b") as file:
         tracks, entry = _video_entry(file, lambda children: children.get(_CODEC_ID) == _PLACEHOLDER_ID)
-        children = _children(file, entry)
+        children = children_of(file, entry)
         title = children.pop(_NAME, b"").decode()
         if not title.startswith(_PLACEHOLDER_NAME):
             raise ValueError("the placeholder track was not written with placeholder_name()")
         if title != _PLACEHOLDER_NAME:
             children[_NAME] = title.removeprefix(_PLACEHOLDER_NAME).encode()
-        children.pop(_VOID, None)
+        children.pop(VOID, None)
         children[_VIDEO] = _shaped(children[_VIDEO], description)
         change(children)
-        body = b"".join(_element(identifier, data) for identifier, data in children.items())
+        body = b"".join(to_element(identifier, data) for identifier, data in children.items())
         room = entry.size - len(body)
         if room < 0 or room == 1:
             raise ValueError("the track entry does not fit the room that its placeholder made")
         file.seek(entry.data)
-        file.write(body + _void(room))
+        file.write(body + void(room))
         crc = _checksum(file, tracks.data + _CRC_ELEMENT_BYTES, tracks.end)
         file.seek(tracks.data + 2)
         file.write(crc.to_bytes(4, "little"))
@@ -340,7 +256,7 @@ def _rewrite_track(path: Path, description: Description, change: Callable[[dict[
 
 def _shaped(video: bytes, description: Description) -> bytes:
     """The Video element with the size at which pixels are square."""
-    members = _parsed(video)
+    members = parsed(video)
     members.pop(_DISPLAY_UNIT, None)
     if description.pixel_aspect != 1:
         # Whole numbers that keep the aspect exactly: scaled up together, which players divide out again.
@@ -351,4 +267,4 @@ def _shaped(video: bytes, description: Description) -> bytes:
     else:
         members.pop(_DISPLAY_WIDTH, None)
         members.pop(_DISPLAY_HEIGHT, None)
-    return b"".join(_element(identifier, data) for identifier, data in members.items())
+    return b"".join(to_element(identifier, data) for identifier, data in members.items())
