@@ -58,7 +58,11 @@ def make(
 
 @api_key_commands.command("list")
 def list_keys(home: Home = None, as_json: AsJson = False) -> None:
-    """Show every API key, newest first; never the keys themselves."""
+    """
+    Show every API key, newest first; never the keys themselves.
+
+    [dim]narrows-server api-key list[/]
+    """
     with office_of(home) as office, office.database.snapshot() as session:
         rows = [ApiKeyOut.of(key) for key in every_row(lambda at: api_keys.list_keys(session, at))]
     if as_json:

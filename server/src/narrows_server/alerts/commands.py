@@ -45,7 +45,11 @@ def list_alerts(
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show alerts, newest first."""
+    """
+    Show alerts, newest first.
+
+    [dim]narrows-server alert list[/]
+    """
     with office_of(home) as office, office.database.snapshot() as session:
         page = repository.alert_page(session, Paging(limit=PAGE_ROWS_MAX), is_open=not everything)
         rows = [AlertOut.of(alert) for alert in page.rows]

@@ -45,7 +45,11 @@ def add_tariff(file: DocumentFile, tariff_id: ChosenId = None, home: Home = None
 
 @tariffs.command("list")
 def list_tariffs(home: Home = None, as_json: AsJson = False) -> None:
-    """Show every tariff."""
+    """
+    Show every tariff.
+
+    [dim]narrows-server tariff list[/]
+    """
     with office_of(home) as office, office.database.snapshot() as session:
         rows = [TariffOut.of(tariff) for tariff in repository.list_tariffs(session)]
     if as_json:
@@ -57,14 +61,22 @@ def list_tariffs(home: Home = None, as_json: AsJson = False) -> None:
 
 @tariffs.command("show")
 def show_tariff(tariff_id: Annotated[str, typer.Argument(metavar="ID")], home: Home = None) -> None:
-    """Print the document of a tariff, as it was added."""
+    """
+    Print the document of a tariff, as it was added.
+
+    [dim]narrows-server tariff show cdn-europe > tariff.json[/]
+    """
     with office_of(home) as office, office.database.snapshot() as session:
         show_json(json.loads(service.require_tariff(session, tariff_id).document))
 
 
 @tariffs.command("schema")
 def tariff_schema() -> None:
-    """Print the JSON Schema of a tariff document."""
+    """
+    Print the JSON Schema of a tariff document.
+
+    [dim]narrows-server tariff schema > tariff.schema.json[/]
+    """
     show_json(json_schema(TariffDocument))
 
 
@@ -128,7 +140,11 @@ def amend_contract(
 
 @contracts.command("list")
 def list_contracts(home: Home = None, as_json: AsJson = False) -> None:
-    """Show every contract with the terms that hold today."""
+    """
+    Show every contract with the terms that hold today.
+
+    [dim]narrows-server contract list --json[/]
+    """
     with office_of(home) as office, office.database.snapshot() as session:
         today = office.clock().date()
         rows = [
@@ -164,7 +180,11 @@ def show_contract(
     ] = None,
     home: Home = None,
 ) -> None:
-    """Print the document of the version that holds on a day: what `contract add` takes."""
+    """
+    Print the document of the version that holds on a day: what `contract add` takes.
+
+    [dim]narrows-server contract show acme-1 > contract.json[/]
+    """
     with office_of(home) as office, office.database.snapshot() as session:
         service.require_contract(session, contract_id)
         day = on.replace(tzinfo=UTC).date() if on else office.clock().date()
@@ -175,7 +195,11 @@ def show_contract(
 def show_history(
     contract_id: Annotated[str, typer.Argument(metavar="ID")], home: Home = None, as_json: AsJson = False
 ) -> None:
-    """Show every version of a contract: what changed, from when on, who recorded it and why."""
+    """
+    Show every version of a contract: what changed, from when on, who recorded it and why.
+
+    [dim]narrows-server contract history acme-1[/]
+    """
     with office_of(home) as office, office.database.snapshot() as session:
         service.require_contract(session, contract_id)
         rows = [VersionOut.of(row) for row in repository.list_versions(session, contract_id)]
@@ -200,7 +224,11 @@ def show_history(
 
 @contracts.command("schema")
 def contract_schema() -> None:
-    """Print the JSON Schema of a contract document."""
+    """
+    Print the JSON Schema of a contract document.
+
+    [dim]narrows-server contract schema > contract.schema.json[/]
+    """
     show_json(json_schema(ContractDocument))
 
 

@@ -51,7 +51,11 @@ def add_rate(
 
 @rates.command("list")
 def list_rates(home: Home = None, as_json: AsJson = False) -> None:
-    """Show the latest rates first."""
+    """
+    Show the latest rates first.
+
+    [dim]narrows-server rate list[/]
+    """
     with office_of(home) as office, office.database.snapshot() as session:
         rows = [
             {"from": row.from_currency, "to": row.to_currency, "rate": row.rate, "source": row.source, "on": row.on}
@@ -86,13 +90,21 @@ def pay_out_credit(
     reference: Annotated[str | None, typer.Option(help="The payment.")] = None,
     home: Home = None,
 ) -> None:
-    """Record that credit was paid back to a customer."""
+    """
+    Record that credit was paid back to a customer.
+
+    [dim]narrows-server credit pay-out acme-1 120.50[/]
+    """
     _move(contract_id, Movement.WITHDRAWN, amount, -1, reference, home)
 
 
 @credit.command("show")
 def show_credit(contract_id: ContractId, home: Home = None, as_json: AsJson = False) -> None:
-    """Show every movement of a contract's credit, and what is left."""
+    """
+    Show every movement of a contract's credit, and what is left.
+
+    [dim]narrows-server credit show acme-1[/]
+    """
     with office_of(home) as office, office.database.snapshot() as session:
         service.require_contract(session, contract_id)
         entries = repository.list_credit(session, contract_id)

@@ -43,7 +43,11 @@ def add_customer(
 
 @customers.command("list")
 def list_customers(home: Home = None, as_json: AsJson = False) -> None:
-    """Show every customer."""
+    """
+    Show every customer.
+
+    [dim]narrows-server customer list --json[/]
+    """
     with office_of(home) as office, office.database.snapshot() as session:
         rows = [_customer(customer) for customer in repository.list_customers(session)]
     if as_json:

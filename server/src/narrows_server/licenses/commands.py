@@ -154,7 +154,11 @@ def approve(
 
 @licenses.command("proposals")
 def list_proposals(home: Home = None, as_json: AsJson = False) -> None:
-    """Show what waits for a second person."""
+    """
+    Show what waits for a second person.
+
+    [dim]narrows-server license proposals[/]
+    """
     with office_of(home) as office, office.database.snapshot() as session:
         rows = [
             {
@@ -192,7 +196,11 @@ def export(
 
 @licenses.command("list")
 def list_licenses(home: Home = None, as_json: AsJson = False) -> None:
-    """Show every license, newest first."""
+    """
+    Show every license, newest first.
+
+    [dim]narrows-server license list --json[/]
+    """
     with office_of(home) as office, office.database.snapshot() as session:
         rows = [LicenseOut.of(issued, office.clock()) for issued in repository.list_licenses(session)]
     if as_json:

@@ -124,7 +124,11 @@ def set_entity(
 
 @entities.command("list")
 def list_entities(home: Home = None, as_json: AsJson = False) -> None:
-    """Show every legal entity; the first one sends the invoices of contracts that name nobody."""
+    """
+    Show every legal entity; the first one sends the invoices of contracts that name nobody.
+
+    [dim]narrows-server entity list --json[/]
+    """
     with office_of(home) as office, office.database.snapshot() as session:
         rows = [_entity(entity) for entity in repository.list_entities(session)]
     if as_json:

@@ -55,7 +55,11 @@ def reset(who: WhoOf, home: Home = None, as_json: AsJson = False) -> None:
 
 @people.command("list")
 def list_people(home: Home = None, as_json: AsJson = False) -> None:
-    """Show everybody who may sign in, newest first."""
+    """
+    Show everybody who may sign in, newest first.
+
+    [dim]narrows-server person list[/]
+    """
     with office_of(home) as office, office.database.snapshot() as session:
         rows = [PersonOut.of(person) for person in every_row(lambda at: service.list_people(session, at))]
     if as_json:
@@ -103,7 +107,11 @@ def change_role(
 
 @people.command("disable")
 def disable(who: WhoOf, home: Home = None) -> None:
-    """Let somebody in no more. They are signed out."""
+    """
+    Let somebody in no more. They are signed out.
+
+    [dim]narrows-server person disable anna@example.com[/]
+    """
     with office_of(home) as office, office.database.transaction() as session:
         person = service.require_person(session, who)
         service.disable(session, person, occasion=office.occasion())
@@ -112,7 +120,11 @@ def disable(who: WhoOf, home: Home = None) -> None:
 
 @people.command("enable")
 def enable(who: WhoOf, home: Home = None) -> None:
-    """Let somebody in again."""
+    """
+    Let somebody in again.
+
+    [dim]narrows-server person enable anna@example.com[/]
+    """
     with office_of(home) as office, office.database.transaction() as session:
         person = service.require_person(session, who)
         service.enable(session, person, occasion=office.occasion())
@@ -121,7 +133,11 @@ def enable(who: WhoOf, home: Home = None) -> None:
 
 @people.command("end-sessions")
 def end_sessions(who: WhoOf, home: Home = None) -> None:
-    """Sign somebody out everywhere."""
+    """
+    Sign somebody out everywhere.
+
+    [dim]narrows-server person end-sessions anna@example.com[/]
+    """
     with office_of(home) as office, office.database.transaction() as session:
         person = service.require_person(session, who)
         count = service.end_sessions(session, person, occasion=office.occasion())

@@ -131,7 +131,11 @@ def _preview(office: Office, contract_ids: Sequence[str], period: Period, *, as_
 
 @statements.command("list")
 def list_statements(home: Home = None, as_json: AsJson = False) -> None:
-    """Show every statement and where it stands, the latest month first."""
+    """
+    Show every statement and where it stands, the latest month first.
+
+    [dim]narrows-server statement list --json[/]
+    """
     with office_of(home) as office, office.database.snapshot() as session:
         now = office.clock()
         steps = repository.steps_by_statement(session)

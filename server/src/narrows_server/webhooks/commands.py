@@ -53,7 +53,11 @@ def add(
 
 @webhooks.command("list")
 def list_webhooks(home: Home = None, as_json: AsJson = False) -> None:
-    """Show where events are sent, newest first."""
+    """
+    Show where events are sent, newest first.
+
+    [dim]narrows-server webhook list[/]
+    """
     with office_of(home) as office, office.database.snapshot() as session:
         page = service.webhook_page(session, Paging(limit=PAGE_ROWS_MAX))
         rows = [WebhookOut.of(webhook) for webhook in page.rows]
@@ -82,7 +86,11 @@ def list_webhooks(home: Home = None, as_json: AsJson = False) -> None:
 
 @webhooks.command("types")
 def list_types(as_json: AsJson = False) -> None:
-    """Show the types of events."""
+    """
+    Show the types of events.
+
+    [dim]narrows-server webhook types[/]
+    """
     if as_json:
         show_json(dict(CATALOGUE))
     else:
@@ -91,7 +99,11 @@ def list_types(as_json: AsJson = False) -> None:
 
 @webhooks.command("deliveries")
 def list_deliveries(webhook_id: WebhookId, home: Home = None, as_json: AsJson = False) -> None:
-    """Show what was sent to a webhook, newest first."""
+    """
+    Show what was sent to a webhook, newest first.
+
+    [dim]narrows-server webhook deliveries whk_7mbd2qxw4hnr5c8t[/]
+    """
     with office_of(home) as office, office.database.snapshot() as session:
         webhook = service.require_webhook(session, webhook_id)
         page = service.delivery_page(session, Paging(limit=PAGE_ROWS_MAX), webhook_id=webhook.id)
@@ -118,7 +130,11 @@ def list_deliveries(webhook_id: WebhookId, home: Home = None, as_json: AsJson = 
 
 @webhooks.command("replay")
 def replay(delivery_id: Annotated[str, typer.Argument(metavar="DELIVERY")], home: Home = None) -> None:
-    """Send an event again, with the same id; a running server does it."""
+    """
+    Send an event again, with the same id; a running server does it.
+
+    [dim]narrows-server webhook replay dlv_7mbd2qxw4hnr5c8t[/]
+    """
     with office_of(home) as office, office.database.transaction() as session:
         service.replay(session, service.require_delivery(session, delivery_id), occasion=office.occasion())
     say(f"{quoted(delivery_id)} is sent again")
@@ -126,7 +142,11 @@ def replay(delivery_id: Annotated[str, typer.Argument(metavar="DELIVERY")], home
 
 @webhooks.command("test")
 def send_test(webhook_id: WebhookId, home: Home = None) -> None:
-    """Send a webhook an event that means nothing; a running server does it."""
+    """
+    Send a webhook an event that means nothing; a running server does it.
+
+    [dim]narrows-server webhook test whk_7mbd2qxw4hnr5c8t[/]
+    """
     with office_of(home) as office, office.database.transaction() as session:
         webhook = service.require_webhook(session, webhook_id)
         delivery = service.test(session, webhook, occasion=office.occasion())
@@ -135,7 +155,11 @@ def send_test(webhook_id: WebhookId, home: Home = None) -> None:
 
 @webhooks.command("rotate-secret")
 def rotate_secret(webhook_id: WebhookId, home: Home = None, as_json: AsJson = False) -> None:
-    """Another secret, shown this once; for a day events are signed with the old one as well."""
+    """
+    Another secret, shown this once; for a day events are signed with the old one as well.
+
+    [dim]narrows-server webhook rotate-secret whk_7mbd2qxw4hnr5c8t[/]
+    """
     with office_of(home) as office, office.database.transaction() as session:
         webhook = service.require_webhook(session, webhook_id)
         secret = service.rotate_secret(
@@ -149,7 +173,11 @@ def rotate_secret(webhook_id: WebhookId, home: Home = None, as_json: AsJson = Fa
 
 @webhooks.command("enable")
 def enable(webhook_id: WebhookId, home: Home = None) -> None:
-    """Send a webhook events again."""
+    """
+    Send a webhook events again.
+
+    [dim]narrows-server webhook enable whk_7mbd2qxw4hnr5c8t[/]
+    """
     with office_of(home) as office, office.database.transaction() as session:
         service.enable(session, service.require_webhook(session, webhook_id), occasion=office.occasion())
     say(f"enabled webhook {quoted(webhook_id)}")
@@ -157,7 +185,11 @@ def enable(webhook_id: WebhookId, home: Home = None) -> None:
 
 @webhooks.command("remove")
 def remove(webhook_id: WebhookId, home: Home = None) -> None:
-    """Send a webhook nothing more, and forget it."""
+    """
+    Send a webhook nothing more, and forget it.
+
+    [dim]narrows-server webhook remove whk_7mbd2qxw4hnr5c8t[/]
+    """
     with office_of(home) as office, office.database.transaction() as session:
         service.remove(session, service.require_webhook(session, webhook_id), occasion=office.occasion())
     say(f"removed webhook {quoted(webhook_id)}")

@@ -1,0 +1,56 @@
+"""Every command shows an example in its help, and the example is understood by the command that it is of."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer.main
+from narrows.cli.app import app as narrows
+from narrows_metering.recompute import app as recompute
+from narrows_server.cli import app as narrows_server
+
+PROGRAMS: dict[str, Any] = {
+    name: typer.main.get_command(app)
+    for name, app in (("narrows", narrows), ("narrows-recompute", recompute), ("narrows-server", narrows_server))
+}
+
+
+def commands(found: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Every command below *found* by what is typed for it; groups are not commands."""
+    if not hasattr(found, "commands"):
+        yield path, found
+        return
+    for name, below in found.commands.items():
+        yield from commands(below, f"{path} {name}")
+
+
+WITHOUT = {"narrows-server usage list", "narrows-server usage show"}  # Their examples are still to be written.
+ALL = dict(one for name, program in PROGRAMS.items() for one in commands(program, name))
+
+
+def examples(help_text: str) -> list[str]:
+    """What stands there as typed: after "Example:" in the SDK, dim on the server, where one may go over lines."""
+    return re.findall(r"Example: (.+)", help_text) + re.findall(r"\[dim\](.*?)\[/\]", help_text, re.S)
+
+
+@pytest.mark.parametrize("path", [path for path in ALL if path not in WITHOUT])
+def test_an_example_is_shown_and_is_understood(path: str) -> None:
+    typed = [
+        part
+        for text in examples(f"{ALL[path].help}\n{ALL[path].epilog}")
+        for part in re.split(r"[|>]|&&", text)
+        if path in part
+    ]
+
+    assert typed
+    for command in typed:
+        words = shlex.split(command[command.index(path) :].replace("\\\n", " "))
+        ALL[path].make_context(path, words[len(path.split()) :])  # Raises what a user would be told.
+
+
+def test_each_program_has_as_many_commands_as_its_reference() -> None:
+    assert len(ALL) > 130
