@@ -30,6 +30,7 @@ from narrows.cli.terminal import (
     progress_bar,
     reports_errors,
     show,
+    show_table,
 )
 from narrows.options import Device, Engine
 from narrows.packaging.playlist import Variant
@@ -142,7 +143,7 @@ def package(
         size = f"{track.width}×{track.height}" if isinstance(track, Variant) else "–"
         peak, average = f"{track.peak / 1000:.0f}", f"{track.average / 1000:.0f}"
         table.add_row(track.folder, track.codecs, size, average, peak, str(len(track.segments)))
-    out.print(table)
+    show_table(table)
 
 
 @app.command()
@@ -182,7 +183,7 @@ def evidence(
             "–" if item.baseline_bytes is None else f"{item.baseline_bytes:,}",
             "–" if saved is None else f"{saved:+.1f} %",
         )
-    out.print(table)
+    show_table(table)
 
 
 app.command("compare")(compare_command.compare)

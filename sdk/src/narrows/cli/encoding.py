@@ -18,10 +18,10 @@ from narrows.cli.terminal import (
     LicensePath,
     err,
     notice,
-    out,
     progress_bar,
     reports_errors,
     show,
+    show_table,
 )
 from narrows.options import CRF_DEFAULT, CRF_MAX, KEYINT_DEFAULT, Device, Engine, Preset, Tune, parse_bits
 
@@ -170,7 +170,7 @@ def encode_all(
             else:
                 told = ("was there" if one.was_there else "failed", "–", "–")
             table.add_row(escape(str(one.target)), *told)
-        out.print(table)
+        show_table(table)
     failed = [one for one in library if one.error is not None]
     for one in failed:
         err.print(f"[bold red]error:[/] {escape(str(one.source))}: {escape(str(one.error))}", soft_wrap=True)

@@ -58,7 +58,9 @@ def show(value: object, *, as_json: bool, title: str = "") -> None:
 
 def show_table(table: Table) -> None:
     """Print a table; into a pipe there is no width to fit, so lines stay whole for `grep` and `awk`."""
-    out.print(table, width=None if out.is_terminal else PIPE_CHARACTERS)
+    # A console's own width is the most that it prints, whatever `print` is told.
+    whole = out if out.is_terminal else Console(file=out.file, width=PIPE_CHARACTERS)
+    whole.print(table)
 
 
 def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
