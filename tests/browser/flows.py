@@ -96,7 +96,7 @@ def signing_in(stage: Stage) -> None:
         stage.demo.clock.at += timedelta(seconds=5)
         page.get_by_label("Code").fill(stage.code())
         page.get_by_role("button", name="Continue").click()
-        expect(page.get_by_role("heading", level=1, name="Overview")).to_be_visible()
+        expect(page.get_by_role("heading", level=1, name="Licenses")).to_be_visible()  # Where they wanted to go.
         page.get_by_role("button", name="Sign out", exact=True).click()
         page.goto("/licenses")
         expect(page).to_have_url(re.compile("/sign-in"))
@@ -108,7 +108,7 @@ def signing_in(stage: Stage) -> None:
         stage.picture(page, "locked-out")
         stage.demo.clock.at += timedelta(minutes=16)
         _enter(page, OF_PACIFIC.email, PASSWORD)
-        expect(page.get_by_role("heading", level=1, name="Licenses")).to_be_visible()  # Where they wanted to go.
+        expect(page.get_by_role("heading", level=1, name="Licenses")).to_be_visible()
 
 
 def a_license_from_issue_to_revocation(stage: Stage) -> None:

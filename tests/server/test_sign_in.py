@@ -41,6 +41,19 @@ def is_in(seat: Seat) -> bool:
     return seat.get("/account").status_code == 200
 
 
+def hidden(page: str) -> dict[str, str]:
+    """What the first form of a page sends along, unseen."""
+    form = re.findall(r"<form.*?</form>", page, re.DOTALL)[0]
+    return dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form))
+
+
+def next_step(seat: Seat, page: str, **fields: str) -> str:
+    """Where the browser is sent by the form of *page*, filled in."""
+    shown = seat.get(page).text
+    action = re.findall(r'action="([^"]+)"', shown)[0]
+    return seat.post(action, {**hidden(shown), **fields}).headers["location"]
+
+
 def actions(office: Office) -> list[str]:
     with office.database.snapshot() as session:
         return [row.action for row in audit.trail(session)]
@@ -90,6 +103,34 @@ class TestTwoSteps:
         assert seat.cookie != before
         assert is_in(seat)
 
+    def test_who_signs_in_sees_the_page_that_they_asked_for(self, office: Office, owner: Person, seat: Seat) -> None:
+        """Through both steps, and a wrong code between them."""
+        here = seat.get("/audit?subject=kanal-1").headers["location"]
+        assert here == "/sign-in?next=/audit%3Fsubject%3Dkanal-1"
+        here = next_step(seat, here, email=owner.email, password=PASSWORD)
+        assert here == "/sign-in/code?next=/audit%3Fsubject%3Dkanal-1"
+        wrong = seat.submit("/sign-in/code", {"code": "000000", **hidden(seat.get(here).text)}, page=here)
+        assert hidden(wrong.text)["next"] == "/audit?subject=kanal-1"
+
+        assert next_step(seat, here, code=a_code(office)) == "/audit?subject=kanal-1"
+
+    def test_so_does_who_has_a_second_factor_to_set_up_first(self, office: Office, seat: Seat) -> None:
+        person = a_person(office, with_factor=False)
+        here = next_step(seat, "/sign-in?next=/licenses", email=person.email, password=PASSWORD)
+        assert here == "/account/second-factor?next=/licenses"
+        page = seat.get(here).text
+        secret = re.findall(r"<code>([A-Z2-7 ]+)</code>", page)[0].replace(" ", "")
+
+        codes = seat.post("/account/second-factor", {**hidden(page), "code": totp(secret, office.clock())})
+
+        assert 'href="/licenses"' in codes.text
+
+    @pytest.mark.parametrize(("step", "with_factor"), [("/sign-in/code", True), ("/account/second-factor", False)])
+    def test_no_step_leads_to_another_site(self, office: Office, seat: Seat, step: str, with_factor: bool) -> None:
+        seat.sign_in(a_person(office, with_factor=with_factor))
+
+        assert hidden(seat.get(f"{step}?next=//evil.test").text)["next"] == "/"
+
     def test_a_customer_may_do_without(self, office: Office, seat: Seat) -> None:
         a_contract(office)
         person = a_person(office, Role.CUSTOMER, customer_id="kanal", with_factor=False)
@@ -99,9 +140,9 @@ class TestTwoSteps:
 
     def test_half_a_session_does_not_replace_the_second_factor(self, office: Office, owner: Person, seat: Seat) -> None:
         seat.sign_in(owner)
-        for page in ("/", "/licenses", "/account"):
-            assert seat.get(page).headers["location"] == "/sign-in/code"
-        assert seat.get("/account/second-factor").headers["location"] == "/sign-in/code"
+        assert seat.get("/").headers["location"] == "/sign-in/code"
+        for page in ("/licenses", "/account", "/account/second-factor"):
+            assert seat.get(page).headers["location"] == f"/sign-in/code?next={page}"
         token = seat.token_of("/sign-in/code")
         answer = seat.post("/account/second-factor", {"form_token": token, "code": "123456"})
 

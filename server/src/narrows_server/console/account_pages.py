@@ -10,7 +10,19 @@ from markupsafe import Markup
 from sqlalchemy.orm import Session
 
 from narrows_server.audit import Occasion
-from narrows_server.console.gate import SECOND_FACTOR, SIGN_IN, Posted, SeeOther, origin_of, sign_in_browser
+from narrows_server.console.gate import (
+    CODE,
+    SECOND_FACTOR,
+    SIGN_IN,
+    Posted,
+    SeeOther,
+    Target,
+    asked_for,
+    on_the_way,
+    origin_of,
+    own_path,
+    sign_in_browser,
+)
 from narrows_server.console.rendering import page, redirect
 from narrows_server.console.room import Room, entering
 from narrows_server.console.theme import theme_of
@@ -28,21 +40,22 @@ SignedIn = Annotated[Room, entering(None)]
 
 
 @router.get(SECOND_FACTOR)
-def show_second_factor(request: Request, office: OfficeOf) -> Response:
-    return _second_factor_page(request, office, _may_enrol(request, office))
+def show_second_factor(request: Request, office: OfficeOf, next: Target = "/") -> Response:  # noqa: A002
+    return _second_factor_page(request, office, _may_enrol(request, office), target=own_path(next))
 
 
 @router.post(SECOND_FACTOR)
 def enrol_second_factor(request: Request, office: OfficeOf, form: Posted) -> Response:
     """The codes that are shown here are the only way in when the telephone is lost."""
     visitor = _may_enrol(request, office)
+    target = own_path(form.get("next", "/"))
     occasion = _occasion(office, visitor.person)
     try:
         with office.database.transaction() as session:
             throttle.count_attempt(session, service.codes_of(visitor.person), at=occasion.at)
     except TooManyAttempts as error:
         problem = f"Too many attempts. Try again in {error.retry_after_seconds} seconds."
-        return _second_factor_page(request, office, visitor, problem=problem, status=429)
+        return _second_factor_page(request, office, visitor, target=target, problem=problem, status=429)
     with office.database.transaction() as session:
         found = _require_session(session, visitor, occasion)
         codes = service.enrol_second_factor(
@@ -61,8 +74,8 @@ def enrol_second_factor(request: Request, office: OfficeOf, form: Posted) -> Res
             )
     if codes is None:
         problem = "That code is not right. Is the clock of the telephone set right?"
-        return _second_factor_page(request, office, visitor, problem=problem, status=422)
-    response = page("recovery_codes.html", theme=theme_of(request), codes=codes)
+        return _second_factor_page(request, office, visitor, target=target, problem=problem, status=422)
+    response = page("recovery_codes.html", theme=theme_of(request), codes=codes, next=target)
     sign_in_browser(response, token)
     return response
 
@@ -126,7 +139,7 @@ def _account_page(room: Room, *, problem: str | None = None, status: int = 200) 
 
 
 def _second_factor_page(
-    request: Request, office: Office, visitor: Visitor, *, problem: str | None = None, status: int = 200
+    request: Request, office: Office, visitor: Visitor, *, target: str, problem: str | None = None, status: int = 200
 ) -> Response:
     """The secret is made once for a session, so that a mistyped code does not ask for another scan."""
     with office.database.transaction() as session:
@@ -144,6 +157,7 @@ def _second_factor_page(
         secret=" ".join(secret[start : start + 4] for start in range(0, len(secret), 4)),
         is_replacing=visitor.person.totp_sealed is not None,
         problem=problem,
+        next=target,
     )
 
 
@@ -151,9 +165,9 @@ def _may_enrol(request: Request, office: Office) -> Visitor:
     """Whoever is signed in, or has only the second factor to set up. Nobody replaces one without having shown it."""
     visitor = find_visitor(request, office)
     if visitor is None or visitor.person.password_hash is None:
-        raise SeeOther(SIGN_IN)
+        raise SeeOther(on_the_way(SIGN_IN, asked_for(request)))
     if not (visitor.is_complete or visitor.must_enrol):
-        raise SeeOther("/sign-in/code")
+        raise SeeOther(on_the_way(CODE, asked_for(request)))
     return visitor
 
 

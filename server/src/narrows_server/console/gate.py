@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from fastapi.responses import Response
 
 from narrows_server.access.roles import Action
@@ -50,10 +50,9 @@ class PagePermit:
     def __call__(self, request: Request, office: OfficeOf) -> Visitor:
         visitor = find_visitor(request, office)
         if visitor is None:
-            target = request.url.path if request.method == "GET" else "/"
-            raise SeeOther(SIGN_IN if target == "/" else f"{SIGN_IN}?next={quote(target)}")
+            raise SeeOther(on_the_way(SIGN_IN, asked_for(request)))
         if not visitor.is_complete:
-            raise SeeOther(SECOND_FACTOR if visitor.must_enrol else CODE)
+            raise SeeOther(on_the_way(SECOND_FACTOR if visitor.must_enrol else CODE, asked_for(request)))
         if self.action is not None:
             visitor.caller.require(self.action)
         return visitor
@@ -84,6 +83,7 @@ async def read_form(request: Request, office: OfficeOf) -> Mapping[str, str]:
 
 
 Posted = Annotated[Mapping[str, str], Depends(read_form)]
+Target = Annotated[str, Query(max_length=500)]
 
 
 def require_own_origin(request: Request) -> None:
@@ -126,6 +126,18 @@ def origin_of(request: Request) -> Origin:
     """Where the browser is."""
     agent = "".join(character for character in request.headers.get("user-agent", "") if character.isprintable())
     return Origin(address=request.client.host if request.client else "unknown", agent=agent)
+
+
+def asked_for(request: Request) -> str:
+    """The page that somebody wants to see, with its query; the front page for whoever sent a form."""
+    if request.method != "GET":
+        return "/"
+    return own_path(request.url.path + (f"?{request.url.query}" if request.url.query else ""))
+
+
+def on_the_way(step: str, target: str) -> str:
+    """The page of *step*, a part of signing in, that leads on to *target*."""
+    return step if target == "/" else f"{step}?next={quote(target)}"
 
 
 def own_path(target: str) -> str:

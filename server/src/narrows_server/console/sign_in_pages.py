@@ -19,8 +19,10 @@ from narrows_server.console.gate import (
     SIGN_IN,
     Posted,
     SeeOther,
+    Target,
     form_token_of,
     keep_visit,
+    on_the_way,
     origin_of,
     own_path,
     sign_in_browser,
@@ -43,8 +45,6 @@ WRONG = "Address and password do not fit together."
 WRONG_CODE = "That code is not right, or was used before."
 
 router = APIRouter(tags=["sign-in"])
-
-Target = Annotated[str, Query(max_length=500)]
 
 
 @router.get(SIGN_IN)
@@ -69,18 +69,20 @@ def sign_in(request: Request, office: OfficeOf, form: Posted) -> Response:
         return _sign_in_page(request, office, target=target, email=email, problem=WRONG, status=401)
     has_factor = person.totp_sealed is not None
     level = Level.PASSWORD if has_factor or service.needs_second_factor(person) else Level.FULL
-    place = target if level is Level.FULL else CODE if has_factor else SECOND_FACTOR
+    place = target if level is Level.FULL else on_the_way(CODE if has_factor else SECOND_FACTOR, target)
     return _signed_in(request, office, person, level, place)
 
 
 @router.get(CODE)
-def show_code(request: Request, office: OfficeOf) -> Response:
-    return _code_page(request, _half_signed_in(request, office))
+def show_code(request: Request, office: OfficeOf, next: Target = "/") -> Response:  # noqa: A002
+    target = own_path(next)
+    return _code_page(request, _half_signed_in(request, office, target), target=target)
 
 
 @router.post(CODE)
 def check_code(request: Request, office: OfficeOf, form: Posted) -> Response:
-    visitor = _half_signed_in(request, office)
+    target = own_path(form.get("next", "/"))
+    visitor = _half_signed_in(request, office, target)
     occasion = _occasion(office, visitor.person)
     counted = service.codes_of(visitor.person)
     try:
@@ -88,7 +90,7 @@ def check_code(request: Request, office: OfficeOf, form: Posted) -> Response:
             throttle.count_attempt(session, counted, at=occasion.at)
     except TooManyAttempts as error:
         wait = f"Too many attempts. Try again in {_minutes(error.retry_after_seconds)}."
-        return _code_page(request, visitor, problem=wait, status=429)
+        return _code_page(request, visitor, target=target, problem=wait, status=429)
     with office.database.transaction() as session:
         person = service.require_person(session, visitor.person.id)
         is_right = service.check_code(
@@ -103,8 +105,8 @@ def check_code(request: Request, office: OfficeOf, form: Posted) -> Response:
         else:
             audit.write(session, occasion, "person.code_refused", person.id, address=origin_of(request).address)
     if not is_right:
-        return _code_page(request, visitor, problem=WRONG_CODE, status=401)
-    return _signed_in(request, office, visitor.person, Level.FULL, "/")
+        return _code_page(request, visitor, target=target, problem=WRONG_CODE, status=401)
+    return _signed_in(request, office, visitor.person, Level.FULL, target)
 
 
 @router.get("/sign-in/sso")
@@ -209,13 +211,13 @@ def _signed_in(request: Request, office: Office, person: Person, level: Level, p
     return response
 
 
-def _half_signed_in(request: Request, office: Office) -> Visitor:
+def _half_signed_in(request: Request, office: Office, target: str) -> Visitor:
     """Whoever has shown a password and has a second factor to show. Sends everybody else where they belong."""
     visitor = find_visitor(request, office)
     if visitor is None:
-        raise SeeOther(SIGN_IN)
+        raise SeeOther(on_the_way(SIGN_IN, target))
     if visitor.session.level == Level.FULL or visitor.must_enrol:
-        raise SeeOther("/")
+        raise SeeOther(target)
     return visitor
 
 
@@ -237,8 +239,17 @@ def _sign_in_page(
     return response
 
 
-def _code_page(request: Request, visitor: Visitor, *, problem: str | None = None, status: int = 200) -> Response:
-    return page("code.html", status=status, theme=theme_of(request), form_token=visitor.form_token, problem=problem)
+def _code_page(
+    request: Request, visitor: Visitor, *, target: str, problem: str | None = None, status: int = 200
+) -> Response:
+    return page(
+        "code.html",
+        status=status,
+        theme=theme_of(request),
+        form_token=visitor.form_token,
+        problem=problem,
+        next=target,
+    )
 
 
 def _invitation_page(
