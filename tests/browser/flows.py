@@ -6,6 +6,7 @@ A flow is a function that takes the stage and asserts as it goes. Each takes pic
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ import httpx
 import pyotp
 from narrows_server.access.roles import Role
 from narrows_server.alerts import service as alerts
+from narrows_server.people import passwords, second_factor
+from narrows_server.people import service as people
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.demo.seed import PASSWORD, SECRET, SIGN_INS, SignIn
@@ -260,6 +263,37 @@ def two_people_for_a_license(stage: Stage) -> None:
         stage.picture(owner, "reason-in-the-trail")
 
 
+def two_people_for_a_role(stage: Stage) -> None:
+    """An owner proposes another role; whom it is for keeps theirs until the second owner approves it."""
+    with stage.seat(OWNER) as owner, stage.seat(FINANCE) as finance:
+        second = _a_second_owner(stage, owner)
+        owner.goto("/people")
+        owner.get_by_role("link", name=FINANCE.name).click()
+        person = owner.url
+        owner.locator("#role").select_option("auditor")
+        owner.get_by_role("button", name="Propose the role").click()
+        expect(owner.get_by_role("status")).to_contain_text("somebody else has to approve it")
+        proposed = owner.locator("section", has=owner.get_by_text("You proposed this")).first
+        expect(proposed).to_contain_text("finance → auditor")
+        stage.picture(owner, "proposed")
+        expect(proposed.get_by_role("button", name="Approve and do it")).to_have_count(0)
+        approve = (proposed.locator("form").get_attribute("action") or "").replace("/reject", "/approve")
+        _post(owner, approve)
+        expect(owner.get_by_role("alert")).to_contain_text("another person has to approve it")
+        finance.goto("/months")
+        expect(finance.get_by_role("heading", level=1)).to_be_visible()  # Nothing has happened yet.
+
+        with stage.seat(second) as other:
+            other.goto("/proposals")
+            stage.picture(other, "to-decide")
+            other.locator(f"form[action='{approve}']").get_by_role("button").click()
+            expect(other.get_by_role("status")).to_contain_text("approved and done")
+        owner.goto(person)
+        expect(owner.locator("dl.facts")).to_contain_text("auditor")
+        finance.goto("/")
+        expect(finance).to_have_url(re.compile("/sign-in"))  # What they could do before ended with their sessions.
+
+
 def webhooks(stage: Stage) -> None:
     """A private address is refused; a public one is tested, given another secret, sent to again and removed."""
     with stage.seat(OF_PACIFIC) as page:
@@ -448,6 +482,81 @@ def a_customer_from_name_to_contract(stage: Stage) -> None:
         assert download.value.suggested_filename.endswith(".csv")
 
 
+def amounts_from_outside(stage: Stage) -> None:
+    """A contract valued by CDN invoices in another currency: wrong ones are named, corrected ones shown."""
+    contract_id = "nordlicht-2"
+    with stage.seat(FINANCE) as page:
+        page.goto("/tariffs/new")
+        page.get_by_label("Document").fill(
+            '{"name": "Nordlicht in dollars", "currency": "USD", "tiers": [{"price_per_gb": "0.02"}]}'
+        )
+        page.get_by_label("Id").fill("nordlicht-usd")
+        page.get_by_role("button", name="Add the tariff").click()
+        expect(page.get_by_role("status")).to_contain_text("was added")
+        page.goto(f"/contracts/new?customer={NORDLICHT.id}")
+        document = json.loads(page.get_by_label("Document").input_value())
+        document |= {"tariff": "nordlicht-usd", "valuation": {"mode": "effective_price"}}
+        page.get_by_label("Document").fill(json.dumps(document))
+        page.get_by_label("Id").fill(contract_id)
+        page.get_by_role("button", name="Add the contract").click()
+        expect(page.get_by_role("heading", level=1, name=contract_id)).to_be_visible()
+
+        month = stage.demo.clock.at.strftime("%Y-%m")
+        charges = page.locator("section", has=page.get_by_role("heading", name="CDN invoices"))
+        for charged, answer in (
+            ("much", "is not a number"),
+            ("1e999999", "more than 12 digits"),
+            ("41,250.17", "1234"),
+        ):
+            charges.get_by_label("Month").fill(month)
+            charges.locator("#cdn").fill("cloudfront")
+            charges.get_by_label("Amount").fill(charged)
+            charges.get_by_role("button", name="Record the CDN invoice").click()
+            expect(page.get_by_role("alert")).to_contain_text(answer)
+            expect(charges.get_by_label("Amount")).to_have_value(charged)  # Nothing typed is lost.
+        for charged in ("41250.17", "41205.17"):
+            charges.get_by_label("Month").fill(month)
+            charges.locator("#cdn").fill("cloudfront")
+            charges.get_by_label("Amount").fill(charged)
+            charges.get_by_role("button", name="Record the CDN invoice").click()
+            expect(page.get_by_role("status")).to_contain_text("CDN invoice")
+        expect(charges.get_by_role("row").nth(1)).to_contain_text("41,205.17")
+        expect(charges.get_by_role("row").nth(2)).to_contain_text("corrected since")
+
+        rates = page.locator("section", has=page.get_by_role("heading", name="Exchange rate"))
+        for rate, answer in (("0", "above 0"), ("0.92", "")):
+            rates.get_by_label("Day").fill(f"{month}-02")
+            rates.get_by_label("1 USD is").fill(rate)
+            rates.get_by_role("button", name="Record the rate").click()
+            if answer:
+                expect(page.get_by_role("alert")).to_contain_text(answer)
+        expect(page.get_by_role("status")).to_contain_text("rate")
+        expect(rates.get_by_role("row").nth(1)).to_contain_text("0.92")
+        stage.picture(page, "recorded")
+    with stage.seat(AUDITOR) as page:
+        page.goto(f"/contracts/{contract_id}")
+        expect(page.get_by_text("41,205.17")).to_be_visible()  # An auditor reads what a month was valued by,
+        expect(page.get_by_role("button", name="Record the CDN invoice")).to_have_count(0)  # and records nothing.
+
+
+def floating_seats(stage: Stage) -> None:
+    """A floating license says how long a seat is leased; without a number of seats it is refused."""
+    with stage.seat(ADMIN) as page:
+        page.goto("/licenses/new")
+        page.get_by_label("Contract").select_option(NORDLICHT.contract_id)
+        page.get_by_label("Seconds of a seat’s lease").fill("soon")
+        page.get_by_role("button", name="Issue the license").click()
+        expect(page.get_by_role("alert")).to_be_visible()
+        expect(page.get_by_label("Seconds of a seat’s lease")).to_have_value("soon")
+        stage.picture(page, "refused")
+        page.get_by_label("Encodes at once").fill("12")
+        page.get_by_label("Seconds of a seat’s lease").fill("60")
+        page.get_by_role("button", name="Issue the license").click()
+        expect(page.get_by_role("status")).to_contain_text("was issued")
+        expect(page.locator("dl.facts")).to_contain_text("12, floating: seats leased for 60 s")
+        stage.picture(page, "issued")
+
+
 def a_spend_limit_of_the_customer(stage: Stage) -> None:
     """The customer says how much a month may cost, and is told when one costs more."""
     with stage.seat(OF_PACIFIC) as page:
@@ -610,18 +719,37 @@ FLOWS: tuple[Flow, ...] = (
     a_customer_from_name_to_contract,
     a_license_from_issue_to_revocation,
     a_person_from_invitation_to_the_end,
+    amounts_from_outside,
+    floating_seats,
     a_spend_limit_of_the_customer,
     a_statement_from_draft_to_credit_note,
     without_scripts,
     colours_and_password,
 )
-TWO_PERSON_FLOWS: tuple[Flow, ...] = (two_people_for_a_license,)
+TWO_PERSON_FLOWS: tuple[Flow, ...] = (two_people_for_a_license, two_people_for_a_role)
 
 
 def page_links(page: Page) -> set[str]:
     """Where the navigation leads."""
     page.goto("/")
     return set(page.locator("header.side nav a").evaluate_all("links => links.map(link => link.getAttribute('href'))"))
+
+
+def _a_second_owner(stage: Stage, owner: Page) -> SignIn:
+    """Somebody whom *owner* invites, with the password and the second factor of everybody in the demo."""
+    email = "second.owner@narrows.example"
+    owner.goto("/people")
+    owner.get_by_label("E-mail address").fill(email)
+    owner.get_by_label("Name", exact=True).fill("Ola Nord")
+    owner.locator("#role").select_option("owner")
+    owner.get_by_role("button", name="Make the invitation").click()
+    expect(owner.get_by_role("heading", level=1)).to_be_visible()
+    with stage.demo.office.database.transaction() as session:
+        person = people.find_by_email(session, email)
+        assert person is not None
+        person.password_hash = passwords.hash_password(PASSWORD)
+        person.totp_sealed = second_factor.seal(SECRET, stage.demo.office.keyring.console_secret)
+    return SignIn(email=email, name="Ola Nord", role=Role.OWNER)
 
 
 def _enter(page: Page, email: str, password: str) -> None:

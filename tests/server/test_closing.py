@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -397,10 +398,14 @@ class TestAmountsFromOutside:
         assert "CDN invoices" in seat.get(page).text
 
         refused = seat.submit(f"{page}/cdn-invoice", {"month": "2026-11", "cdn": "", "charged": "many"}, page=page)
+        for wrong in ({"charged": "1e999999"}, {"charged": "80.001"}, {"charged": "80.00", "cdn": "x" * 65}):
+            typed = {"month": "2026-11", "cdn": "", **wrong}
+            assert seat.submit(f"{page}/cdn-invoice", typed, page=page).status_code == 422, wrong
         done = seat.submit(f"{page}/cdn-invoice", {"month": "2026-11", "cdn": "", "charged": "80.00"}, page=page)
 
         assert (refused.status_code, "is not a number" in refused.text) == (422, True)
         assert done.headers["location"] == f"{page}?done=cdn-invoice"
+        assert "80.00" in seat.get(page).text
         assert kept.closed("2026-11") == [("share", "2026-11", 400)]
 
     def test_the_reason_names_the_page_on_which_finance_records_the_rate(self, books: Maker) -> None:
@@ -415,9 +420,11 @@ class TestAmountsFromOutside:
 
         for wrong in ({"day": "yesterday", "rate": "0.92"}, {"day": "2026-11-30", "rate": "0"}):
             assert seat.submit(f"{page}/rate", wrong, page=page).status_code == 422
-        done = seat.submit(f"{page}/rate", {"day": "2026-11-30", "rate": "0.92"}, page=page)
+        for rate in ("0.91", "0.92"):
+            done = seat.submit(f"{page}/rate", {"day": "2026-11-30", "rate": rate}, page=page)
 
         assert done.headers["location"] == f"{page}?done=rate"
+        assert re.search("0.92</td>.*0.91<small>corrected since", seat.get(page).text, re.DOTALL)
         assert kept.close("2026-11").result == "invoiced"
 
 

@@ -43,6 +43,13 @@ def test_times_say_their_zone() -> None:
     assert wording.month("2026-11") == "November 2026"
 
 
+def test_periods_are_read_as_months_and_days() -> None:
+    assert wording.months("2026-11/2027-10") == "November 2026 to October 2027"
+    assert wording.days("2026-11-01", "2026-11-30") == "1 to 30 November 2026"
+    assert wording.days("2026-12-31", "2027-01-01") == "31 December 2026 to 1 January 2027"
+    assert wording.days("2026-11-02", "2026-11-02") == "2 November 2026"
+
+
 def test_a_part_of_nothing_is_a_dash() -> None:
     assert (wording.per_cent(1, 3), wording.per_cent(-1, 4), wording.per_cent(0, 0)) == ("33.3 %", "−25.0 %", "–")
 

@@ -99,6 +99,19 @@ def month(period: str) -> str:
     return f"{date.fromisoformat(f'{period}-01'):%B %Y}"
 
 
+def months(text: str) -> str:
+    """`November 2026` for "2026-11", `November 2026 to October 2027` for "2026-11/2027-10"."""
+    return " to ".join(month(one) for one in text.split("/"))
+
+
+def days(first: str, last: str) -> str:
+    """`1 to 30 November 2026` for "2026-11-01" and "2026-11-30"."""
+    begin, end = date.fromisoformat(first), date.fromisoformat(last)
+    if (begin.year, begin.month) == (end.year, end.month):
+        return day(end) if begin == end else f"{begin.day} to {day(end)}"
+    return f"{day(begin)} to {day(end)}"
+
+
 def who(actor: str) -> str:
     """A person's address, or what else did it: `finance@example.com`, `admin:root`, `server`."""
     return actor.removeprefix("person:")

@@ -200,6 +200,7 @@ def _contract(room: Room, contract_id: str, *, filled: Any, problem: str | None 
             () if place == 0 else changed_members(versions[place - 1].document, version.document)
             for place, version in enumerate(versions)
         ]
+        tariff = service.require_tariff(session, document.tariff)
         limit = limits_of(session, customer_id=contract.customer_id).get(contract_id)
         return room.page(
             "contract.html",
@@ -210,10 +211,14 @@ def _contract(room: Room, contract_id: str, *, filled: Any, problem: str | None 
             document=document,
             in_force=in_force.number,
             versions=list(zip(rows, changes, strict=True))[::-1],
-            tariff=service.require_tariff(session, document.tariff),
+            tariff=tariff,
             credit=repository.credit_balance(session, contract_id),
             outcomes=sorted(statements.outcomes_of(session, contract_id).values(), key=lambda one: one.period)[::-1],
             takes_cdn_invoices=document.valuation.mode is Mode.EFFECTIVE_PRICE,
+            cdn_invoices=repository.list_cdn_invoices(session, contract_id),
+            rates=repository.rates_of(
+                session, document.exchange.source, base=tariff.currency, quoted=document.currency
+            ),
             limit=limit,
             limit_text="" if limit is None else major_of(limit, document.currency),
             open_from=first_open_day(session, contract_id),

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from narrows_server.access.roles import Action
 from narrows_server.console.room import Room, entering
+from narrows_server.console.sentences import sentence
 from narrows_server.errors import NotFound
 from narrows_server.usage import repository
 from narrows_server.usage.models import Installation
@@ -52,7 +53,9 @@ def show(installation_id: str, room: Reads) -> Response:
             overview=overview,
             installation=overview.installation,
             standing=standing(overview, room.office.clock()),
-            records=[(one, json.dumps(dict(one.payload), indent=1, ensure_ascii=False)) for one in latest],
+            records=[
+                (one, sentence(one), json.dumps(dict(one.payload), indent=1, ensure_ascii=False)) for one in latest
+            ],
             receipts=repository.latest_receipts(session, installation_id, count=RECEIPTS_SHOWN),
             forks=repository.list_forks(session, installation_id),
         )

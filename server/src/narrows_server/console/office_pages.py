@@ -179,6 +179,7 @@ def _proposals(room: Room, *, problem: str | None = None, status: int = 200) -> 
         rows = [
             (
                 one,
+                KINDS[one.kind].sentence(session, one),
                 json.dumps(json.loads(one.document), indent=2, ensure_ascii=False),
                 one.proposer == room.caller.human,
                 room.caller.may(KINDS[one.kind].action),

@@ -61,12 +61,13 @@ def change_role(person_id: str, room: Writes, form: Posted) -> Response:
         with room.office.database.transaction() as session:
             person = service.require_person(session, person_id)
             if room.office.settings.is_two_person:
+                service.check_role(session, role, customer_id=customer_id)
                 asked = json.dumps({"person_id": person.id, "role": role.value, "customer_id": customer_id})
                 proposals.propose(session, CHANGE_ROLE, asked, occasion=room.occasion)
             else:
                 service.change_role(session, person, role, customer_id=customer_id, occasion=room.occasion)
-    except Invalid as error:
-        return _page(room, person_id, problem=error.detail, status=422)
+    except (Invalid, NotFound) as error:
+        return _page(room, person_id, problem=error.detail, status=error.status)
     if room.office.settings.is_two_person:
         return room.to("/proposals", "proposed")
     return room.to(f"/people/{person_id}", "role")

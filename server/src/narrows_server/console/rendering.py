@@ -40,6 +40,8 @@ _templates.globals.update(
     per_cent=wording.per_cent,
     moment=wording.moment,
     month=wording.month,
+    months_of=wording.months,
+    days=wording.days,
     missing=wording.missing,
     standing=standing,
     explain=explain,

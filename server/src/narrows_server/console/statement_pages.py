@@ -9,9 +9,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 from narrows_metering.canonical import canonical_json
+from narrows_metering.payload import Unreadable, read_evidence
+from narrows_metering.record import Record
 from sqlalchemy.orm import Session
 
 from narrows_server.access.roles import Action
+from narrows_server.console.curve import Curve, curve_of
 from narrows_server.console.gate import Posted
 from narrows_server.console.rendering import HEADERS
 from narrows_server.console.room import Room, entering
@@ -63,7 +66,7 @@ def show_asset(statement_id: str, asset: str, room: Reads) -> Response:
         for line in lines:
             source = line["record"]
             record = usage.get_record(session, source["installation_id"], source["seq"])
-            evidence.append((line, record))
+            evidence.append((line, record, None if record is None else _curve(record)))
         return room.page(
             "asset.html",
             statement=statement,
@@ -71,6 +74,17 @@ def show_asset(statement_id: str, asset: str, room: Reads) -> Response:
             evidence=evidence,
             baseline=document["baseline"],
         )
+
+
+def _curve(record: Record) -> Curve | None:
+    """Of a ladder that was measured."""
+    evidence = read_evidence(record.payload)
+    if isinstance(evidence, Unreadable) or evidence.bytes_baseline is None or len(evidence.points) < 2:
+        return None
+    points = [(point.payload_bytes, point.score) for point in evidence.points]
+    return curve_of(
+        points, ours_bytes=evidence.bytes_ours, baseline_bytes=evidence.bytes_baseline, score=evidence.score
+    )
 
 
 @router.get("/{statement_id}/pdf")

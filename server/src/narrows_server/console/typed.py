@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, DecimalException, InvalidOperation
 
 from narrows_metering.money import exponent
 
@@ -16,7 +16,7 @@ def minor_of(text: str, currency: str, *, signed: bool = False) -> int:
         amount = Decimal(cleaned).scaleb(exponent(currency))
         if not amount.is_finite() or amount != amount.to_integral_value() or abs(amount) >= 2**53:
             raise Invalid(f"{text[:40]!r} is not an amount in {currency}")
-    except InvalidOperation as error:
+    except DecimalException as error:
         raise Invalid(f"{text[:40]!r} is not an amount; write it as 1234.56") from error
     if amount < 0 and not signed:
         raise Invalid("an amount is more than nothing")

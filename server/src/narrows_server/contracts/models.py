@@ -10,6 +10,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from narrows_server.customers.models import Customer
 from narrows_server.database import Base, UtcDateTime
 
+CDN_CHARACTERS_MAX = 64
+
 
 class Tariff(Base):
     """What a customer pays for bandwidth. A new price is a new tariff."""
@@ -75,7 +77,7 @@ class CdnInvoice(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     contract_id: Mapped[str] = mapped_column(ForeignKey("contract.id"), index=True)
     period: Mapped[str] = mapped_column(String(7))
-    cdn: Mapped[str] = mapped_column(String(64))
+    cdn: Mapped[str] = mapped_column(String(CDN_CHARACTERS_MAX))
     amount_minor: Mapped[int] = mapped_column(BigInteger)  # Of the tariff's currency.
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

@@ -21,6 +21,7 @@ from narrows_server.errors import Invalid
 from narrows_server.identity import require_id
 
 DOCUMENT_BYTES_MAX = 262_144
+MAJOR_MAX = 10**12
 COMPLAINTS_MAX = 8
 _DECIMAL_PATTERN = r"^(0|[1-9][0-9]{0,11})(\.[0-9]{1,12})?$"
 
@@ -143,7 +144,9 @@ def merge_patch(target: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]
 
 
 def to_minor(amount: Decimal, currency: str, *, where: str) -> int:
-    """*amount* of major units in whole minor units. Raises ValueError naming *where* for a fraction of one."""
+    """*amount* of major units in whole minor units. Raises ValueError naming *where* for a fraction, or too much."""
+    if abs(amount) >= MAJOR_MAX:
+        raise ValueError(f"{where}: more than 12 digits before the point")
     minor = amount.scaleb(exponent(currency))
     if minor != minor.to_integral_value():
         raise ValueError(f"{where}: {currency} has {exponent(currency)} decimals")

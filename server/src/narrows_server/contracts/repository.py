@@ -107,6 +107,28 @@ def cdn_invoices(session: Session, contract_id: str, period: str) -> dict[str, i
     return {row.cdn: row.amount_minor for row in session.scalars(query)}
 
 
+def list_cdn_invoices(session: Session, contract_id: str, *, limit: int = 24) -> list[CdnInvoice]:
+    """What was recorded, the newest month first and of a month the entry that holds."""
+    query = (
+        select(CdnInvoice)
+        .where(CdnInvoice.contract_id == contract_id)
+        .order_by(CdnInvoice.period.desc(), CdnInvoice.id.desc())
+        .limit(limit)
+    )
+    return list(session.scalars(query))
+
+
+def rates_of(session: Session, source: str, *, base: str, quoted: str, limit: int = 12) -> list[ExchangeRate]:
+    """The latest rates of a pair of currencies, the newest day first and of a day the one that holds."""
+    query = (
+        select(ExchangeRate)
+        .where(ExchangeRate.source == source, ExchangeRate.from_currency == base, ExchangeRate.to_currency == quoted)
+        .order_by(ExchangeRate.on.desc(), ExchangeRate.id.desc())
+        .limit(limit)
+    )
+    return list(session.scalars(query))
+
+
 def credit_balance(session: Session, contract_id: str) -> int:
     total = session.scalar(select(func.sum(CreditEntry.amount_minor)).where(CreditEntry.contract_id == contract_id))
     return int(total or 0)

@@ -22,7 +22,14 @@ from narrows_server import audit
 from narrows_server.audit import Occasion
 from narrows_server.contracts import repository
 from narrows_server.contracts.contract_document import FIXED, MONTHLY, ContractDocument, changed_members
-from narrows_server.contracts.models import CdnInvoice, Contract, ContractVersion, ExchangeRate, Tariff
+from narrows_server.contracts.models import (
+    CDN_CHARACTERS_MAX,
+    CdnInvoice,
+    Contract,
+    ContractVersion,
+    ExchangeRate,
+    Tariff,
+)
 from narrows_server.contracts.month import ContractMonth, Version, month_of, terms_of, version_on
 from narrows_server.contracts.reading import check_document, merge_patch, to_minor
 from narrows_server.contracts.tariff_document import TariffDocument
@@ -200,6 +207,8 @@ def add_cdn_invoice(
     """What *cdn* invoiced for a month, in the tariff's currency. Raises `NotFound`, `Invalid`."""
     document = document_on(session, contract_id, date(period.year, period.month, period.days_in_month))
     currency = require_tariff(session, document.tariff).currency
+    if len(cdn) > CDN_CHARACTERS_MAX:
+        raise Invalid(f"the name of a CDN has at most {CDN_CHARACTERS_MAX} characters")
     try:
         minor = to_minor(amount, currency, where="amount")
     except ValueError as error:

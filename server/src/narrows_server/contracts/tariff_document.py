@@ -14,9 +14,8 @@ from narrows_metering.tariff import TIERS_MAX, Tariff, Tier
 from narrows_metering.terms import CDNS_MAX
 from pydantic import Field, model_validator
 
+from narrows_server.contracts.models import CDN_CHARACTERS_MAX
 from narrows_server.contracts.reading import Amount, Currency, Document
-
-CDN_CHARACTERS_MAX = 64
 
 
 class TierIn(Document):

@@ -135,6 +135,7 @@ def change_person_role(person_id: str, order: RoleIn, change: Changes) -> Respon
         if not change.office.settings.is_two_person:
             service.change_role(session, person, order.role, customer_id=order.customer_id, occasion=occasion)
             return RoleChangeOut(person=PersonOut.of(person), proposal_id=None)
+        service.check_role(session, order.role, customer_id=order.customer_id)
         asked = {"person_id": person.id, "role": order.role.value, "customer_id": order.customer_id}
         proposal = proposals.propose(session, CHANGE_ROLE, json.dumps(asked), occasion=occasion)
         return RoleChangeOut(person=PersonOut.of(person), proposal_id=proposal.id)

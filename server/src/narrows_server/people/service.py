@@ -45,10 +45,7 @@ def invite(
     address = check_email(email)
     if find_by_email(session, address) is not None:
         raise AlreadyExists(f"there is an account for {address} already")
-    if (role is Role.CUSTOMER) is not (customer_id is not None):
-        raise Invalid("the role customer belongs to one customer, and every other role to none")
-    if customer_id is not None:
-        require_customer(session, customer_id)
+    check_role(session, role, customer_id=customer_id)
     person = Person(
         id=new_id("psn"),
         email=address,
@@ -112,14 +109,19 @@ def set_password(session: Session, person: Person, password_hash: str, *, occasi
     audit.write(session, occasion, "person.password_set", person.id)
 
 
-def change_role(
-    session: Session, person: Person, role: Role, *, customer_id: str | None = None, occasion: Occasion
-) -> None:
-    """Another role: every session ends, so that none goes on with what the old one permitted. Raises `Invalid`."""
+def check_role(session: Session, role: Role, *, customer_id: str | None) -> None:
+    """Raises `Invalid` unless exactly the role customer names a customer, `NotFound` if there is no such one."""
     if (role is Role.CUSTOMER) is not (customer_id is not None):
         raise Invalid("the role customer belongs to one customer, and every other role to none")
     if customer_id is not None:
         require_customer(session, customer_id)
+
+
+def change_role(
+    session: Session, person: Person, role: Role, *, customer_id: str | None = None, occasion: Occasion
+) -> None:
+    """Another role: every session ends, so that none goes on with what the old one permitted. Raises `Invalid`."""
+    check_role(session, role, customer_id=customer_id)
     if (person.role, person.customer_id) == (role.value, customer_id):
         return
     _require_other_owner(session, person)
