@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pytest
-from narrows_metering.chain import genesis
-from narrows_metering.record import Kind, Record
+from narrows_metering.record import Kind, Record, genesis
 from narrows_metering.testing import GB, a_delivery, an_encode, an_evidence
 from narrows_server.console.sentences import sentence
 
