@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
@@ -30,6 +31,7 @@ def command_line() -> str:
         text = typer.cli.get_docs_for_click(obj=command, ctx=typer.Context(command), name=program)
         parts.append(deepened(text).rstrip() + "\n")
     parts.append(f"## `narrows-relay`\n\n```text\n{relay_help().rstrip()}\n```\n")
+    parts += [f"### `narrows-relay {name}`\n\n```text\n{relay_help(name).rstrip()}\n```\n" for name in RELAY_COMMANDS]
     return "\n".join(parts)
 
 
@@ -44,9 +46,19 @@ def deepened(text: str) -> str:
     return "\n".join(lines)
 
 
-def relay_help() -> str:
-    """What `narrows-relay --help` prints."""
+RELAY_COMMANDS = ("request", "import", "serve", "status", "forward", "export", "receipts")
+
+
+def relay_help(*command: str) -> str:
+    """What `narrows-relay COMMAND --help` prints, on a terminal of 100 columns."""
     main: Callable[[list[str]], int] = import_module("narrows_licensing.relay.cli").main
-    with redirect_stdout(io.StringIO()) as text, suppress(SystemExit):
-        main(["--help"])
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = "100"  # argparse asks nothing else.
+    try:
+        with redirect_stdout(io.StringIO()) as text, suppress(SystemExit):
+            main([*command, "--help"])
+    finally:
+        os.environ.pop("COLUMNS")
+        if before is not None:
+            os.environ["COLUMNS"] = before
     return text.getvalue()

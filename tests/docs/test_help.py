@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 import typer.main
 from narrows.cli.app import app as narrows
+from narrows_licensing.relay.cli import _parser as relay_parser
 from narrows_metering.recompute import app as recompute
 from narrows_server.cli import app as narrows_server
+
+from .command_line import RELAY_COMMANDS, relay_help
 
 PROGRAMS: dict[str, Any] = {
     name: typer.main.get_command(app)
@@ -50,6 +53,15 @@ def test_an_example_is_shown_and_is_understood(path: str) -> None:
     for command in typed:
         words = shlex.split(command[command.index(path) :].replace("\\\n", " "))
         ALL[path].make_context(path, words[len(path.split()) :])  # Raises what a user would be told.
+
+
+@pytest.mark.parametrize("name", RELAY_COMMANDS)
+def test_an_example_of_the_relay_is_understood(name: str) -> None:
+    (example,) = examples(" ".join(relay_help(name).split()))
+    words = shlex.split(example)
+
+    assert words[0] == "narrows-relay"
+    assert callable(relay_parser().parse_args(words[1:]).run)
 
 
 def test_each_program_has_as_many_commands_as_its_reference() -> None:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeAlias
 
 from narrows_licensing.document import FILE_BYTES_MAX
 from narrows_licensing.errors import LicensingError
@@ -41,43 +42,75 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="narrows-relay", description="Hands out seats at a site of its own.")
     parser.add_argument("--home", type=Path, default=Path("/var/lib/narrows-relay"), help="the relay's folder")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    request = commands.add_parser("request", help="write a request for a certificate; the key is made if need be")
+    request = _command(
+        commands,
+        "request",
+        "write a request for a certificate; the key is made if need be",
+        example="request --license LIC-0001 --out request.txt",
+    )
     request.add_argument("--license", dest="license_id", help="the id of the license to hand out")
-    request.add_argument("--out", type=Path, required=True)
+    request.add_argument("--out", type=Path, required=True, help="the file to write")
     request.set_defaults(run=_request)
 
-    take_in = commands.add_parser("import", help="take in the vendor's response")
-    take_in.add_argument("response", type=Path)
+    take_in = _command(
+        commands, "import", "take in the vendor's response", example="import response.json --roots roots.json"
+    )
+    take_in.add_argument("response", type=Path, help="the file that the vendor sent")
     take_in.add_argument("--roots", type=Path, required=True, help="the roots.json that came with your license")
     take_in.set_defaults(run=_import)
 
-    serve = commands.add_parser("serve", help="hand out seats and keep reports, until stopped")
-    serve.add_argument("--host", default="127.0.0.1")
-    serve.add_argument("--port", type=int, default=PORT)
+    serve = _command(
+        commands,
+        "serve",
+        "hand out seats and keep reports, until stopped",
+        example="serve --host 10.0.0.5 --port 8790 --tls-certificate relay.pem --tls-key relay.key",
+    )
+    serve.add_argument("--host", default="127.0.0.1", help="where to listen [default: %(default)s]")
+    serve.add_argument("--port", type=int, default=PORT, help="[default: %(default)s]")
     serve.add_argument("--tls-certificate", type=Path, help="PEM; with --tls-key")
-    serve.add_argument("--tls-key", type=Path)
+    serve.add_argument("--tls-key", type=Path, help="PEM")
     serve.set_defaults(run=_serve)
 
-    status = commands.add_parser("status", help="what it hands out, and what waits for the vendor")
+    status = _command(commands, "status", "what it hands out, and what waits for the vendor", example="status")
     status.set_defaults(run=_status)
 
-    send = commands.add_parser("forward", help="send the reports that wait to the vendor's server")
+    send = _command(
+        commands,
+        "forward",
+        "send the reports that wait to the vendor's server",
+        example="forward --to https://vendor.example",
+    )
     send.add_argument("--to", required=True, help="the vendor's server")
     send.set_defaults(run=_forward)
 
-    export = commands.add_parser("export", help="write the reports that wait to a file, where there is no way out")
-    export.add_argument("--out", type=Path, required=True)
+    export = _command(
+        commands,
+        "export",
+        "write the reports that wait to a file, where there is no way out",
+        example="export --out reports.jsonl",
+    )
+    export.add_argument("--out", type=Path, required=True, help="the file to write")
     export.set_defaults(run=_export)
 
-    receipts = commands.add_parser("receipts", help="take in the receipts that came back for such a file")
-    receipts.add_argument("file", type=Path)
+    receipts = _command(
+        commands, "receipts", "take in the receipts that came back for such a file", example="receipts receipts.jsonl"
+    )
+    receipts.add_argument("file", type=Path, help="the file that the vendor sent")
     receipts.set_defaults(run=_receipts)
     return parser
+
+
+def _command(commands: Commands, name: str, does: str, *, example: str) -> argparse.ArgumentParser:
+    told = f"Example: narrows-relay --home /srv/relay {example}"
+    return commands.add_parser(name, help=does, description=f"{does[0].upper()}{does[1:]}.", epilog=told)
 
 
 def _request(options: argparse.Namespace) -> None:
