@@ -207,7 +207,7 @@ export class Decoder {
 
   /** The flow that the references' own motion suggests over *frames*. */
   forecast(references, frames) {
-    const [height, width] = this.size.map((side) => side * 4);
+    const [height, width] = this.size.map((side) => side * 2); // A vector for each block of 8×8.
     const known = references.map((reference) => reference.velocity).filter(Boolean);
     const flow = new Float32Array(2 * height * width);
     if (known.length) {

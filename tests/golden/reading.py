@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from narrows.codec import weights
-from narrows.codec.coder import FrameDecoder
+from narrows.codec.decoder import FrameDecoder
 from narrows.media.picture import Picture
 from narrows.options import Engine
 from numpy.typing import NDArray

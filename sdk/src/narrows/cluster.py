@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from narrows.codec import acceleration
 from narrows.codec.budget import Budget
-from narrows.codec.coder import FrameEncoder
+from narrows.codec.encoder import FrameEncoder
 from narrows.codec.group import depth_of
 from narrows.codec.lookahead import SPAN, Lookahead
 from narrows.codec.weights import LoadedModel, ready_model

@@ -25,7 +25,9 @@ from narrows_metering.record import Kind
 
 from narrows.codec.bitstream import Configuration, StreamHeader, is_key_packet
 from narrows.codec.budget import PlannedGroup
-from narrows.codec.coder import CodedFrame, FrameDecoder, FrameEncoder
+from narrows.codec.decoder import FrameDecoder
+from narrows.codec.encoder import FrameEncoder
+from narrows.codec.frame_coder import CodedFrame
 from narrows.codec.pool import usual_threads
 from narrows.codec.weights import LoadedModel, ready_model
 from narrows.errors import BitstreamError, CorruptBitstream, VideoError

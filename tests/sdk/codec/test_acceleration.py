@@ -10,14 +10,14 @@ import onnxruntime
 import pytest
 import torch
 from narrows.codec import acceleration
-from narrows.codec.coder import FrameDecoder
+from narrows.codec.decoder import FrameDecoder
 from narrows.codec.export import export_onnx
 from narrows.codec.pieces import SCALES, Piece, pieces_of
 from narrows.codec.weights import ready_model, shipped_model
 from narrows.media.picture import Picture
 from narrows.options import Engine
 
-from .test_coder import a_pan, coded
+from .test_encoder import a_pan, coded
 
 PIECES = pieces_of(shipped_model().networks)
 

@@ -33,7 +33,7 @@ def test_all_but_symbols_and_scales_goes_to_the_device() -> None:
     networks = moved(Model(), place)
     alone = Condition.of_frame(60, visual=True)
     after = Condition.of_frame(40, visual=True, distance=1, kin_quality=60)
-    planes, hint = torch.zeros(1, 96, 6, 8, device=place), torch.zeros(1, 2, 12, 16, device=place)
+    planes, hint = torch.zeros(1, 96, 6, 8, device=place), torch.zeros(1, 2, 6, 8, device=place)
     choice = torch.zeros(1, 1, 6, 8, device=place)
     with torch.no_grad():
         key = networks.inter.adopt(networks.intra.code(None, CpuCoder(), condition=alone, size=SIZE), alone)

@@ -6,11 +6,11 @@ import pytest
 import torch
 from narrows.codec.condition import Condition
 from narrows.codec.entropy_model import RateEstimate
-from narrows.codec.motion import Hints, Motion, MotionCodec, flow_transform, warp_planes
+from narrows.codec.motion import MOTION_LATENTS, Hints, Motion, MotionCodec, flow_transform, warp_planes
 from torch import Tensor
 
 CONDITION = Condition.of_frame(60, visual=False, distance=4, is_between=True, kin_quality=60)
-STILL = torch.zeros(1, 2, 8, 8)
+STILL = torch.zeros(1, 2, 4, 4)
 
 
 def coded(flows: tuple[Tensor, Tensor], choice: Tensor | None = None) -> tuple[Tensor, Motion]:
@@ -26,7 +26,7 @@ def coded(flows: tuple[Tensor, Tensor], choice: Tensor | None = None) -> tuple[T
             condition=CONDITION,
             size=(2, 2),
             forecasts=(STILL, STILL),
-            kin=torch.zeros(1, 68, 2, 2),
+            kin=torch.zeros(1, MOTION_LATENTS, 2, 2),
         )
     return latents, motion
 
@@ -34,12 +34,12 @@ def coded(flows: tuple[Tensor, Tensor], choice: Tensor | None = None) -> tuple[T
 def test_the_transform_is_orthonormal() -> None:
     transform = flow_transform()
 
-    assert torch.allclose(transform @ transform.T, torch.eye(64), atol=1e-5)
+    assert torch.allclose(transform @ transform.T, torch.eye(16), atol=1e-5)
 
 
-@pytest.mark.parametrize(("side", "most"), [(4, 1), (2, 4), (1, 7)])
+@pytest.mark.parametrize(("side", "most"), [(2, 1), (1, 4)])
 def test_what_moves_as_one_costs_few_symbols(side: int, most: int) -> None:
-    """A block of 16, 8 or 4 pixels in a still picture, seen from both references alike, moving to the right."""
+    """A block of 16 or 8 pixels in a still picture, seen from both references alike, moving to the right."""
     flow = STILL.clone()
     flow[:, 0, :side, :side] = 3
 
@@ -50,7 +50,7 @@ def test_what_moves_as_one_costs_few_symbols(side: int, most: int) -> None:
 
 
 def test_vectors_come_back_within_a_fraction_of_a_pixel() -> None:
-    flows = torch.randn(1, 2, 8, 8) * 5, torch.randn(1, 2, 8, 8) * 5
+    flows = torch.randn(1, 2, 4, 4) * 5, torch.randn(1, 2, 4, 4) * 5
 
     _, motion = coded(flows)
 
@@ -72,7 +72,7 @@ def test_where_one_reference_is_chosen_nothing_of_the_other_is_blended() -> None
 def test_an_edge_of_motion_is_an_edge_in_what_is_fetched() -> None:
     luma = torch.arange(32.0).expand(1, 1, 32, 32) / 64
     flow = STILL.clone()
-    flow[:, 0, :, 4:] = -8
+    flow[:, 0, :, 2:] = -8
 
     fetched, _ = warp_planes(luma, luma[..., ::2, ::2].expand(-1, 2, -1, -1), flow)
 

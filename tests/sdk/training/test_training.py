@@ -89,7 +89,7 @@ def test_the_hints_of_a_pan_are_the_pan(examples: Examples) -> None:
 
     hints = chain.hints(place, neighbours_of(chain, place), chain.quality_index)
 
-    assert hints.flows[0].shape == (1, 2, CROP // 4, CROP // 4)
+    assert hints.flows[0].shape == (1, 2, CROP // 8, CROP // 8)
     speed = max(abs(float(component.median())) for component in hints.flows[0][0]) / 2
     assert speed == pytest.approx(2, abs=0.6) or speed == pytest.approx(4, abs=1.0)
 

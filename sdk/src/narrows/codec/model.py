@@ -17,7 +17,7 @@ from narrows.codec.condition import Condition
 from narrows.codec.entropy_model import EntropyModel, SymbolCoder
 from narrows.codec.layers import BLOCK_SAMPLES, PLANES, Down, LinearPath, QualityScale, Stage, Up, pack420
 from narrows.codec.loop_filter import LoopFilter
-from narrows.codec.motion import MOTION_WIDTH, Hints, Motion, MotionCodec, enlarge, forecast, warp_all
+from narrows.codec.motion import FLOW_DIVISOR, MOTION_WIDTH, Hints, Motion, MotionCodec, enlarge, forecast, warp_all
 from narrows.codec.reference import Reference, rounded_features, settle, settled
 
 INTRA_LATENTS = BLOCK_SAMPLES
@@ -55,7 +55,7 @@ class IntraCodec(nn.Module):
         self.synthesis16 = Stage(nn.Conv2d(INTRA_LATENTS, width16, 1), width16, 4, Up(width16, width8))
         self.synthesis8 = Stage(nn.Identity(), width8, 4)
         self.head = nn.Conv2d(width8, PLANES, 1)
-        self.filter = LoopFilter(INTRA_FILTER_WIDTH, 3)
+        self.filter = LoopFilter(INTRA_FILTER_WIDTH, 3, corrects_chroma=True)
         self.entropy = EntropyModel(INTRA_LATENTS, width=192, hyper_latents=32, has_kin=False, has_steps=True)
         self.gain = QualityScale(INTRA_LATENTS, 1 / STEP_LOWEST, 1 / STEP_HIGHEST)
         self.inverse_gain = QualityScale(INTRA_LATENTS, STEP_LOWEST, STEP_HIGHEST)
@@ -107,7 +107,7 @@ class Neighbours:
     def forecasts(self) -> tuple[Tensor, Tensor]:
         """The flows that the references' own motion suggests."""
         like = self.first.luma.new_zeros(
-            self.first.luma.shape[0], 2, self.first.luma.shape[-2] // 4, self.first.luma.shape[-1] // 4
+            self.first.luma.shape[0], 2, *(side // FLOW_DIVISOR for side in self.first.luma.shape[-2:])
         )
         references = (self.first,) if self.first is self.second else (self.first, self.second)
         velocities = [r.velocity for r in references]
@@ -144,7 +144,7 @@ class InterCodec(nn.Module):
         self.synthesis16 = Stage(nn.Conv2d(LATENTS - DETAILS, deep, 1), deep, 2, Up(deep, WIDTH8))
         self.synthesis8 = Stage(nn.Conv2d(2 * WIDTH8, WIDTH8, 1), WIDTH8, 1, hidden=INTER_HIDDEN8)
         self.head = nn.Conv2d(WIDTH8, PLANES, 1)
-        self.filter = LoopFilter(INTER_FILTER_WIDTH, 1)
+        self.filter = LoopFilter(INTER_FILTER_WIDTH, 1, corrects_chroma=False)
         self.entropy = EntropyModel(
             LATENTS, width=96, hyper_latents=32, context=WIDTH8, has_kin=True, has_steps=True, details=DETAILS
         )
@@ -161,7 +161,7 @@ class InterCodec(nn.Module):
         return rounded_features(self.adapter(pack420(luma, chroma) * SAMPLE_GAIN, condition))
 
     def analyse_motion(self, neighbours: Neighbours, hints: Hints, condition: Condition) -> Tensor:
-        """Latents `[B, 68, H/16, W/16]` of the motion that the encoder found."""
+        """Latents `[B, 20, H/16, W/16]` of the motion that the encoder found."""
         return self.motion.analyse(hints, neighbours.forecasts, condition)
 
     def predict(

@@ -1,10 +1,10 @@
 """
 Motion: vectors of small blocks that the encoder searched, transformed, coded, and turned into flows again.
 
-A frame has two flows, one to each of its references, and a mask that blends what they fetch. Flows stand at a quarter
-of the resolution, in luma pixels, from the current frame to the reference. What is coded is the difference from a
-forecast: the motion that the references themselves had, carried on at the same speed; and for blocks of 8 pixels
-whether both references are blended, or one is taken alone, as where the other doesn't show what is there.
+A frame has two flows, one to each of its references, and a mask that blends what they fetch. Flows have a vector for
+each block of 8×8 luma pixels, from the current frame to the reference. What is coded is the difference from a forecast:
+the motion that the references themselves had, carried on at the same speed; and for each block whether both references
+are blended, or one is taken alone, as where the other doesn't show what is there.
 """
 
 from __future__ import annotations
@@ -21,9 +21,13 @@ from narrows.codec.condition import Condition
 from narrows.codec.entropy_model import EntropyModel, SymbolCoder
 from narrows.codec.layers import QualityScale, Stage, Up, in_full_precision, pack420
 
-FLOW_DIVISOR = 4
-_BLOCK_SIDE = 4
-"""Flow samples along each side of the 16×16 pixels that a latent covers."""
+FLOW_DIVISOR = 8
+"""
+Luma pixels along each side of a block with vectors of its own. Blocks of 4 predict 0.7 to 2 dB better and still need 1
+to 6 % more bytes, at all rates: their vectors cost more than they save.
+"""
+_BLOCK_SIDE = 2
+"""Vectors along each side of the 16×16 pixels that a latent covers."""
 _VECTOR_LATENTS = 4 * _BLOCK_SIDE**2
 """As many as the two flows have components in a block: their transform is orthonormal."""
 _CHOICES = 4
@@ -31,10 +35,16 @@ _CHOICES = 4
 MOTION_LATENTS = _VECTOR_LATENTS + _CHOICES
 MOTION_WIDTH = 64
 _MOTION_WIDTH16 = 96
-STEP_LOWEST, STEP_HIGHEST = 2.0, 0.5
-"""Quantisation steps of the transform; 4√2 times the vector of a block that moves as one is one unit."""
+STEP_LOWEST, STEP_HIGHEST = 1.0, 0.2
+"""
+Quantisation steps of the transform at quality 0 and `QUALITY_MAX`; 2√2 times the vector of a block that moves as one is
+one unit.
+
+Not learned: what a step costs in prediction is no smooth function of it, and training drove them to twice of what was
+best (MS-SSIM at equal bytes on a detailed clip: 10 % of the rate).
+"""
 _MASKS = 4
-"""One for each of the four quarter-resolution samples of a position."""
+"""The mask stands at a quarter of the resolution: four samples in a block."""
 
 
 def warp(picture: Tensor, flow: Tensor, mode: str) -> Tensor:
@@ -57,14 +67,14 @@ def _fetched(picture: Tensor, flow: Tensor, mode: str) -> Tensor:
     return F.grid_sample(picture, grid, mode=mode, padding_mode="border", align_corners=True)
 
 
-def enlarge(field: Tensor, factor: int) -> Tensor:
-    """A quarter-resolution *field* at *factor* times its size, smoothly."""
-    return F.interpolate(field, scale_factor=factor, mode="bilinear", align_corners=False)
+def enlarge(mask: Tensor, factor: int) -> Tensor:
+    """A quarter-resolution *mask* at *factor* times its size, smoothly."""
+    return F.interpolate(mask, scale_factor=factor, mode="bilinear", align_corners=False)
 
 
 def _repeated(flow: Tensor, factor: int) -> Tensor:
     """
-    A quarter-resolution *flow* at *factor* times its size, a vector for each block of 4×4 luma pixels.
+    *flow* at *factor* times its size, each vector for a whole block.
 
     A vector between those of two objects belongs to neither: interpolated flows predict 1 to 3 dB worse.
     """
@@ -72,16 +82,16 @@ def _repeated(flow: Tensor, factor: int) -> Tensor:
 
 
 def warp_planes(luma: Tensor, chroma: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
-    """Warp both planes (bicubic) by the quarter-resolution *flow*."""
+    """Warp both planes (bicubic) by the *flow* of their blocks."""
     return (
-        _fetched(luma, _repeated(_in_grid_units(flow, luma), 4), "bicubic"),
-        _fetched(chroma, _repeated(_in_grid_units(flow, chroma, 0.5), 2), "bicubic"),
+        _fetched(luma, _repeated(_in_grid_units(flow, luma), FLOW_DIVISOR), "bicubic"),
+        _fetched(chroma, _repeated(_in_grid_units(flow, chroma, 0.5), FLOW_DIVISOR // 2), "bicubic"),
     )
 
 
 def warp_all(luma: Tensor, chroma: Tensor, features: Tensor, flow: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """`warp_planes`, and the *features* `[B, C, H/8, W/8]` with them (bilinear)."""
-    return *warp_planes(luma, chroma, flow), warp(features, F.avg_pool2d(flow, 2) / 8, "bilinear")
+    return *warp_planes(luma, chroma, flow), warp(features, flow / FLOW_DIVISOR, "bilinear")
 
 
 def warp420(luma: Tensor, chroma: Tensor, flow: Tensor) -> Tensor:
@@ -91,27 +101,21 @@ def warp420(luma: Tensor, chroma: Tensor, flow: Tensor) -> Tensor:
 
 def flow_transform() -> Tensor:
     """
-    The orthonormal transform `[64, 64]` of a block of both flows: rows are what is coded, columns as `_flow_blocks`.
+    The orthonormal transform `[16, 16]` of the four vectors of both flows in 16×16 pixels: rows are what is coded.
 
-    A Haar transform of the sum and of the difference of the two, in x and in y: its coefficients are zero below a block
-    of 16, 8 or 4 pixels that moves as one. Opposite flows, as between two references, leave the sum empty, equal ones
-    the difference.
+    A Haar transform of the sum and of the difference of the two, in x and in y: three of four coefficients are zero
+    where 16 pixels move as one. Opposite flows, as between two references, leave the sum empty, equal ones the
+    difference.
     """
     pair = torch.tensor([[1, 1], [1, -1]]).double() / math.sqrt(2)
-    square = torch.kron(pair, pair)
-    # Each row of a basis as a picture of 4×4: quadrants of 2×2, then the samples of one.
-    quadrants = torch.einsum("kq,ls->klqs", square, square).view(4, 4, 2, 2, 2, 2).permute(0, 1, 2, 4, 3, 5)
-    separate = torch.einsum("kq,ls->klqs", torch.eye(4).double(), square)
-    separate = separate.view(4, 4, 2, 2, 2, 2).permute(0, 1, 2, 4, 3, 5)
-    haar = torch.cat([quadrants[:, 0].reshape(4, 16), separate[:, 1:].reshape(12, 16)])
     butterfly = torch.tensor([[1, 0, 1, 0], [0, 1, 0, 1], [1, 0, -1, 0], [0, 1, 0, -1]]).double() / math.sqrt(2)
-    return torch.kron(butterfly, haar).float()
+    return torch.kron(butterfly, torch.kron(pair, pair)).float()
 
 
 @dataclass(frozen=True, slots=True)
 class Hints:
     """
-    What the encoder found: flows to both references `[B, 2, H/4, W/4]`, and *choice* `[B, 1, H/8, W/8]`, which is −1
+    What the encoder found: flows to both references `[B, 2, H/8, W/8]`, and *choice* `[B, 1, H/8, W/8]`, which is −1
     where the first reference is taken alone, 1 where the second is, 0 where both are blended.
     """
 
@@ -126,7 +130,7 @@ class Hints:
 @dataclass(frozen=True, slots=True)
 class Motion:
     """
-    Decoded motion: *flows* to both references `[B, 2, H/4, W/4]` each, *mask* `[B, 1, H/4, W/4]` (the second
+    Decoded motion: *flows* to both references `[B, 2, H/8, W/8]` each, *mask* `[B, 1, H/4, W/4]` (the second
     reference's share, 0..1), *features* `[B, 64, H/8, W/8]` and the coded *symbols*.
     """
 
@@ -151,10 +155,10 @@ class MotionCodec(nn.Module):
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
         self.register_buffer("transform", flow_transform()[:, :, None, None], persistent=False)
         self.entropy = EntropyModel(MOTION_LATENTS, width=64, hyper_latents=16, has_kin=True, details=_CHOICES)
-        self.step = QualityScale(_VECTOR_LATENTS, STEP_LOWEST, STEP_HIGHEST)
+        self.step = QualityScale(_VECTOR_LATENTS, STEP_LOWEST, STEP_HIGHEST).requires_grad_(False)
 
     def analyse(self, hints: Hints, forecasts: tuple[Tensor, Tensor], condition: Condition) -> Tensor:
-        """Latents `[B, 68, H/16, W/16]` of *hints* beyond *forecasts*, flows `[B, 2, H/4, W/4]`."""
+        """Latents `[B, 20, H/16, W/16]` of *hints* beyond *forecasts*, flows `[B, 2, H/8, W/8]`."""
         surprise = F.pixel_unshuffle(torch.cat(hints.flows, 1) - torch.cat(forecasts, 1), _BLOCK_SIDE)
         with in_full_precision(surprise.device):
             vectors = F.conv2d(surprise, self.transform) / self.step(condition)
@@ -202,7 +206,7 @@ def forecast(velocities: Sequence[Tensor | None], frames: int, like: Tensor) -> 
     """
     Flow over *frames* (negative: into the past) at the references' speed, zero where none of them moved.
 
-    *velocities* are per frame `[B, 2, H/4, W/4]`, None for an intra frame; *like* gives the shape.
+    *velocities* are per frame `[B, 2, H/8, W/8]`, None for an intra frame; *like* gives the shape.
     """
     known = [v for v in velocities if v is not None]
     if not known:

@@ -19,7 +19,7 @@ from narrows.codec.condition import Condition
 from narrows.codec.entropy_model import EntropyModel
 from narrows.codec.layers import PLANES, Stage
 from narrows.codec.model import Model
-from narrows.codec.motion import warp_all
+from narrows.codec.motion import FLOW_DIVISOR, warp_all
 
 CONDITION_VALUES: Final = ("quality_index", "visual", "distance", "is_between", "kin_quality")
 """Of the input `condition`, `[1, 5, 1, 1]`."""
@@ -134,7 +134,7 @@ def pieces_of(model: Model) -> dict[str, Piece]:
     picture = {"luma": Port(1, 1), "chroma": Port(2, 2)}
     warped = {**picture, "features": Port(width, 8)}
     others = {f"other_{name}": port for name, port in warped.items()}
-    flow = Port(2, 4)
+    flow = Port(2, FLOW_DIVISOR)
     latents = {name: {"values": Port(c.entropy.latents, 16)} for name, c in (("i", intra), ("m", motion), ("p", inter))}
     shown = {"luma": 1, "chroma": 2}
     return {
@@ -150,7 +150,7 @@ def pieces_of(model: Model) -> dict[str, Piece]:
             motion,
             motion.synthesise,
             {**latents["m"], "forecast": flow, "other_forecast": flow},
-            {"flow": 4, "other_flow": 4, "blend_mask": 4, "motion_features": 8},
+            {"flow": FLOW_DIVISOR, "other_flow": FLOW_DIVISOR, "blend_mask": 4, "motion_features": 8},
         ),
         "fetch": Piece(
             nn.Identity(), lambda *given: warp_all(*given[:-1]), {**warped, "flow": flow}, {**shown, "features": 8}

@@ -23,7 +23,7 @@ class Reference:
     A coded frame. The reconstruction is in −½..½.
 
     *luma* `[B, 1, H, W]`, *chroma* `[B, 2, H/2, W/2]`, *features* `[B, 96, H/8, W/8]`, None until an intra frame is
-    adopted; *velocity* in luma pixels per frame `[B, 2, H/4, W/4]`, None after an intra frame; *symbols* and
+    adopted; *velocity* in luma pixels per frame `[B, 2, H/8, W/8]`, None after an intra frame; *symbols* and
     *motion_symbols* `[B, C, H/16, W/16]`, *quality_index* `[B, 1, 1, 1]`.
     """
 

@@ -136,7 +136,8 @@ def _examine_vmaf() -> Finding:
 
 def _try_codec() -> Finding:
     """Code and decode a picture as an encoder would, without one: nothing is recorded, and no license is asked."""
-    from narrows.codec.coder import FrameDecoder, FrameEncoder
+    from narrows.codec.decoder import FrameDecoder
+    from narrows.codec.encoder import FrameEncoder
     from narrows.codec.weights import ready_model
     from narrows.testing import a_picture
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from narrows.codec.budget import PlannedGroup
-from narrows.codec.coder import FrameEncoder
+from narrows.codec.encoder import FrameEncoder
 from narrows.codec.pool import usual_threads
 from narrows.codec.weights import ready_model
 from narrows.media.video import Source

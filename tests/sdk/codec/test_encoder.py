@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from narrows.codec.coder import CodedFrame, FrameDecoder, FrameEncoder
+from narrows.codec.decoder import FrameDecoder
+from narrows.codec.encoder import FrameEncoder
+from narrows.codec.frame_coder import CodedFrame
 from narrows.codec.weights import shipped_model
 from narrows.errors import BitstreamError, CorruptBitstream
 from narrows.media.picture import Picture
