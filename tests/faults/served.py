@@ -16,9 +16,10 @@ from urllib.parse import urlsplit
 
 from narrows_server.settings import DATABASE_VARIABLE
 
-from ..load.reports import SignedReport
+from ..load.reports import SignedReport, sign_chains
 from ..load.vendor import Vendor
 
+RECORDS = 20  # In each report.
 PROGRAM = "from narrows_server.cli import main; main()"
 
 
@@ -87,3 +88,13 @@ def serving(
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=60)
         process.stdout.close()
+
+
+def some_reports(vendor: Vendor, count: int, *, prefix: str = "fault", chains: int = 1) -> list[list[SignedReport]]:
+    """*chains* installations with *count* reports each."""
+    return sign_chains(chains=chains, reports=count, records=RECORDS, license_token=vendor.license_token, prefix=prefix)
+
+
+def totals(reports: list[SignedReport]) -> tuple[int, int]:
+    """Records and delivered bytes in *reports*."""
+    return sum(one.records for one in reports), sum(one.delivered_bytes for one in reports)

@@ -14,47 +14,16 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ..databases import KINDS
-from ..load.reports import SignedReport, sign_chains
+from ..load.reports import SignedReport
 from ..load.vendor import Vendor, count_records, make_vendor
-from ..server.postgres import Postgres, PostgresMissing, running_postgres
-from .served import Serving, head_of, serving, signature_of
+from ..server.postgres import Postgres
+from .served import RECORDS, Serving, head_of, serving, signature_of, some_reports, totals
 
 ROUNDS = int(os.environ.get("ROUNDS", "2"))
-RECORDS = 20
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    try:
-        with running_postgres() as server:
-            yield server
-    except PostgresMissing as missing:
-        pytest.skip(str(missing))
-
-
-@pytest.fixture(params=KINDS)
-def vendor(request: pytest.FixtureRequest, tmp_path: Path) -> Vendor:
-    url = None if request.param == "sqlite" else request.getfixturevalue("postgres").fresh_database()
-    return make_vendor(tmp_path / "home", url)
-
-
-@pytest.fixture
-def on_sqlite(tmp_path: Path) -> Vendor:
-    return make_vendor(tmp_path / "home")
-
-
-def some_reports(vendor: Vendor, count: int, *, prefix: str = "fault", chains: int = 1) -> list[list[SignedReport]]:
-    return sign_chains(chains=chains, reports=count, records=RECORDS, license_token=vendor.license_token, prefix=prefix)
-
-
-def totals(reports: list[SignedReport]) -> tuple[int, int]:
-    return sum(one.records for one in reports), sum(one.delivered_bytes for one in reports)
 
 
 def test_a_server_killed_during_intake_has_what_it_acknowledged_once_and_takes_the_rest(vendor: Vendor) -> None:

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -47,9 +47,33 @@ class PostgresMissing(Exception):
 class Postgres:
     """A running server with as many empty databases as are asked for."""
 
-    def __init__(self, socket_folder: Path) -> None:
-        self._socket_folder = socket_folder
+    def __init__(self, socket_folder: Path, start: Callable[[], subprocess.Popen[bytes]]) -> None:
+        self._socket_folder, self._start = socket_folder, start
         self._databases = 0
+        self._process = start()
+
+    def restart(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End the server and start it again. SIGINT ends sessions, SIGQUIT leaves everything as a crash would."""
+        self.stop(how)
+        self._process = self._start()
+        self.wait_until_up()
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        self._process.send_signal(how)
+        self._process.wait(timeout=STOP_SECONDS_MAX)
+
+    def wait_until_up(self) -> None:
+        """Until it answers. Raises `PostgresMissing`."""
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while True:
+            try:
+                psycopg.connect(self.conninfo("postgres")).close()
+            except psycopg.OperationalError as error:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    raise PostgresMissing(f"the server did not come up: {error}") from error
+                time.sleep(0.05)
+            else:
+                return
 
     def fresh_database(self) -> str:
         """The SQLAlchemy URL of a database that nobody has used."""
@@ -79,11 +103,11 @@ class Postgres:
 
 
 @contextmanager
-def running_postgres(*, is_durable: bool = True) -> Iterator[Postgres]:
+def running_postgres(*, is_durable: bool = True, **settings: str) -> Iterator[Postgres]:
     """
     Start a server, stop it at the end of the block, and remove everything. Raises `PostgresMissing`.
 
-    One that is not durable is quick: it waits for no disk.
+    One that is not durable is quick: it waits for no disk. *settings* are PostgreSQL's own, before all others.
     """
     # Not in pytest's folder: the account that root lends could not reach into it. And a socket's path must be short.
     prefix = "narrows-pg-"
@@ -93,18 +117,19 @@ def running_postgres(*, is_durable: bool = True) -> Iterator[Postgres]:
         binaries = _installed_binaries(folder if account else None) or _machine_binaries()
         data = folder / "data"
         _run([binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"], account)
-        chosen = SETTINGS if is_durable else SETTINGS | FORGETFUL
-        settings = [part for name, value in chosen.items() for part in ("-c", f"{name}={value}")]
-        server = subprocess.Popen(
-            [binaries / "postgres", "-D", data, "-k", folder, *settings], stderr=subprocess.DEVNULL, **account
-        )
+        chosen = SETTINGS | ({} if is_durable else FORGETFUL) | settings
+        options = [part for name, value in chosen.items() for part in ("-c", f"{name}={value}")]
+        command = [str(part) for part in (binaries / "postgres", "-D", data, "-k", folder, *options)]
+
+        def start() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(command, stderr=subprocess.DEVNULL, **account)
+
+        server = Postgres(folder, start)
         try:
-            postgres = Postgres(folder)
-            _await(postgres, server)
-            yield postgres
+            server.wait_until_up()
+            yield server
         finally:
-            server.send_signal(signal.SIGINT)  # A fast shutdown: sessions are ended, nothing is torn.
-            server.wait(timeout=STOP_SECONDS_MAX)
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -157,16 +182,3 @@ def _run(command: list[object], account: dict[str, Any]) -> None:
     )
     if done.returncode:
         raise PostgresMissing(f"{command[0]} failed: {done.stderr.strip()}")
-
-
-def _await(postgres: Postgres, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS_MAX
-    while True:
-        try:
-            psycopg.connect(postgres.conninfo("postgres")).close()
-        except psycopg.OperationalError as error:
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise PostgresMissing(f"the server did not come up: {error}") from error
-            time.sleep(0.05)
-        else:
-            return

@@ -1,0 +1,166 @@
+"""
+Months that are closed by a server that is killed, and reports that are sent while the database goes away.
+
+`make faults` runs the same with more rounds.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from narrows.errors import NarrowsError
+from narrows.reporting.client import MeteringClient
+from narrows.reporting.reporter import report_usage
+from narrows.usage.machine import open_meter
+from narrows_licensing.trust import Role
+from narrows_server import audit
+from narrows_server.audit import Occasion
+from narrows_server.database import Database
+from narrows_server.invoices.models import Invoice
+from narrows_server.office import open_office
+from narrows_server.statements import service
+from narrows_server.statements.models import Outcome
+from sqlalchemy import func, select, text
+
+from ..load.close import CLOSED_AT, active_contracts, write_books
+from ..load.reports import SignedReport
+from ..load.vendor import Vendor, count_records, make_vendor
+from ..server.builders import NOVEMBER, Site, some_usage
+from ..server.postgres import running_postgres
+from .served import Serving, serving, some_reports, totals
+
+ROUNDS = int(os.environ.get("ROUNDS", "1"))
+CONTRACTS_PER_ROUND = 6
+RECORDS_PER_CONTRACT = 300
+
+
+def test_a_month_whose_close_is_killed_again_and_again_has_every_invoice_right_and_once(vendor: Vendor) -> None:
+    contracts = CONTRACTS_PER_ROUND * (ROUNDS + 1)
+    with open_office(vendor.settings) as office:
+        write_books(office, contracts, contracts * RECORDS_PER_CONTRACT)
+        ids = active_contracts(office)
+        expected = {}
+        with office.database.snapshot() as session:
+            for one in ids:
+                seen = service.preview(session, one, NOVEMBER, occasion=Occasion(actor="admin:test", at=CLOSED_AT))
+                expected[one] = sum(line.amount.minor for line in seen.lines)
+
+    for _ in range(ROUNDS):
+        with serving(vendor) as server:
+            closing = threading.Thread(target=_close_and_be_cut_off, args=(server, vendor))
+            done = _outcomes(vendor)
+            closing.start()
+            while _outcomes(vendor) <= done:  # Somewhere behind the first contract, before the last.
+                time.sleep(0.005)
+            server.process.kill()
+            closing.join()
+    assert 0 < _outcomes(vendor) < contracts
+    with serving(vendor) as server:
+        for _ in range(2):
+            status, answer = _close(server, vendor)
+            assert status == 200, answer
+
+    with open_office(vendor.settings) as office, office.database.snapshot() as session:
+        invoices = list(session.scalars(select(Invoice)))
+        owners = {
+            one.invoice_id: one.contract_id for one in session.scalars(select(Outcome)) if one.result == "invoiced"
+        }
+        assert {owners[one.id]: one.net_minor for one in invoices} == expected
+        assert Counter(owners.values()) == dict.fromkeys(ids, 1)
+        assert sorted(int(str(one.number)[-6:]) for one in invoices) == list(range(1, contracts + 1))
+        owed = session.execute(text("SELECT invoice_id, owed_minor FROM receivable")).all()
+        assert dict(map(tuple, owed)) == {one.id: one.total_minor for one in invoices}
+        audit.link_all(office.database)
+        assert audit.verify_chain(session).fault is None
+
+
+def _close(server: Serving, vendor: Vendor) -> tuple[int, bytes]:
+    headers = {"Authorization": f"Bearer {vendor.admin_key}", "Content-Type": "application/json"}
+    return server.ask("POST", "/v1/months/2026-11/close", json.dumps({"early": True}).encode(), headers)
+
+
+def _close_and_be_cut_off(server: Serving, vendor: Vendor) -> None:
+    with pytest.raises((ConnectionError, http.client.RemoteDisconnected)):
+        _close(server, vendor)
+
+
+def _outcomes(vendor: Vendor) -> int:
+    database = Database(vendor.database_url)
+    try:
+        with database.snapshot() as session:
+            query = select(func.count()).select_from(Outcome).where(Outcome.contract_id.startswith("load-"))
+            return session.scalar(query) or 0
+    finally:
+        database.close()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["ended", "crashed"])
+def test_a_database_that_goes_away_during_intake_loses_and_doubles_no_report(
+    how: signal.Signals, tmp_path: Path
+) -> None:
+    # Processes die here, and not the machine: what was written is there, whether a disk has it or not.
+    with running_postgres(is_durable=False, synchronous_commit="on", full_page_writes="on") as postgres:
+        vendor = make_vendor(tmp_path / "home", postgres.fresh_database())
+        chains = some_reports(vendor, 10 * ROUNDS, chains=3)
+        site = Site(folder=tmp_path / "site", license_token=vendor.license_token)
+        site.folder.mkdir()
+        refused = list[int]()
+        is_over = threading.Event()
+
+        with serving(vendor) as server:
+            senders = [threading.Thread(target=_send_all, args=(server, chain, refused)) for chain in chains]
+            sdk = threading.Thread(target=_report_until, args=(is_over, server, site, vendor))
+            for thread in (*senders, sdk):
+                thread.start()
+            for _ in range(ROUNDS):
+                time.sleep(0.3)
+                postgres.restart(how)
+            for thread in senders:
+                thread.join()
+            is_over.set()
+            sdk.join()
+            assert set(refused) <= {503}
+            assert server.ask("GET", "/health")[0] == 200
+
+        records, delivered = totals([report for chain in chains for report in chain])
+        with open_meter(site.settings()) as meter:
+            assert meter.ledger.acknowledged() == meter.ledger.last_seq()
+            own = meter.ledger.last_seq()
+        found, found_bytes = count_records(vendor)
+        assert found == records + own
+        assert found_bytes >= delivered
+
+
+def _send_all(server: Serving, chain: list[SignedReport], refused: list[int]) -> None:
+    """Each report until it is taken, as a client does that hears that it should try again."""
+    for report in chain:
+        while (status := server.send(report)) != 200:
+            refused.append(status)
+            time.sleep(0.05)
+
+
+def _report_until(is_over: threading.Event, server: Serving, site: Site, vendor: Vendor) -> None:
+    """What the SDK does on a machine: it appends, and reports what has no receipt, whatever went wrong before."""
+    settings = site.settings()
+    with open_office(vendor.settings) as office:
+        keys = office.keyring.bundle.keys_for(Role.RECEIPT, office.clock())
+        clock = office.clock
+    while True:
+        is_last = is_over.is_set()
+        site.record(*some_usage())
+        with open_meter(settings) as meter, MeteringClient(f"http://127.0.0.1:{server.port}") as client:
+            try:
+                report_usage(settings, meter, client, license_token=site.license_token, receipt_keys=keys, at=clock())
+            except NarrowsError:
+                assert not is_last
+        if is_last:
+            return
+        time.sleep(0.05)
