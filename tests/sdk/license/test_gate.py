@@ -236,7 +236,7 @@ def test_loading_and_checking_a_license_opens_no_socket(settings: Settings) -> N
         "from pathlib import Path\n"
         "from datetime import UTC, datetime\n"
         "from narrows.license.gate import require_permission\n"
-        "from narrows.license.doctor import diagnose\n"
+        "from narrows.license.diagnosis import diagnose\n"
         "from narrows.options import Preset\n"
         "from narrows.settings import Settings\n"
         "settings = Settings(license_path=Path(sys.argv[1]), roots_path=None, state_folder=Path(sys.argv[2]))\n"

@@ -18,7 +18,7 @@ from narrows.cli.terminal import Json, LicensePath, err, out, reports_errors, sh
 from narrows.errors import LicenseNotWritten
 from narrows.installation import Installation
 from narrows.license.activation import Activated, activate, import_response, make_request
-from narrows.license.doctor import diagnose
+from narrows.license.diagnosis import diagnose
 from narrows.license.license_log import check_license_log
 from narrows.settings import Settings
 

@@ -15,7 +15,7 @@ from narrows.doctor.server import Connect, examine_server
 from narrows.doctor.software import examine_software
 from narrows.doctor.state import examine_state
 from narrows.finding import Finding, Outcome
-from narrows.license.doctor import EXIT_PERMITTED, EXIT_REFUSED, diagnose
+from narrows.license.diagnosis import EXIT_PERMITTED, EXIT_REFUSED, diagnose
 from narrows.reporting.destination import connect
 from narrows.settings import Settings
 

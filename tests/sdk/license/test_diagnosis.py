@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from narrows.finding import Outcome
-from narrows.license.doctor import EXIT_ACT_SOON, EXIT_PERMITTED, EXIT_REFUSED, Diagnosis, diagnose
+from narrows.license.diagnosis import EXIT_ACT_SOON, EXIT_PERMITTED, EXIT_REFUSED, Diagnosis, diagnose
 from narrows.settings import Settings
 from narrows.usage.machine import open_meter
 from narrows_licensing.binding import Applications
