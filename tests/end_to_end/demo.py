@@ -257,6 +257,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     why = f" ({invoice['reason']})" if invoice["reason"] else ""
     console.print(f"Invoice {invoice['number']}: {invoice['total']} {invoice['currency']}{why}")
+    console.print(f"{sum(summary['seconds'].values()):.0f} s from an empty folder to the invoice and its check.")
     console.print(
         f"\nLook at [bold]{chosen.out}/[/]: coded.mkv, decoded.y4m, statement.json, invoice.pdf, audit.zip, "
         "summary.json"
