@@ -228,6 +228,12 @@ class TestPages:
         assert ">forked<" in seat.get("/installations").text
         assert "contradict" in seat.get(f"/installations/{forked}").text
 
+    def test_what_touches_the_books_most_is_the_first_alert_on_the_front_page(self, demo: Office) -> None:
+        page = seats(demo)[Role.OWNER].get("/").text
+        shown = re.findall(r'<li><span class="word \w*">(\w+)</span>', re.sub(r">\s+<", "><", page))
+
+        assert shown == ["fork", "gap", "silent", "expiring"]
+
     def test_the_chart_and_its_table_have_the_same_figures(self, demo: Office) -> None:
         page = seat_of(demo, "owner@narrows.example").get("/").text
         rows = re.findall(r'data-value="(\d+)">.*?</td><td class="number" data-value="(\d+)"', page)

@@ -26,7 +26,7 @@ DRIFT_PER_MILLE = 50  # Of what the baseline needs: five percentage points.
 
 
 class Cause(StrEnum):
-    """Why there is an alert."""
+    """Why there is an alert; what touches the books most comes first."""
 
     FORK = "fork"
     GAP = "gap"
