@@ -42,14 +42,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console.print(f"[green]✓[/] half a year in {time.monotonic() - started:.1f} s, in {chosen.home}/")
     command = [str(Path(sys.executable).with_name("narrows-server")), "serve", "--port", str(chosen.port)]
     environment = {**os.environ, "NARROWS_SERVER_HOME": str(settings.home)}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as server:
+    log = settings.home / "serve.log"  # Beside the line of the code, and not through it.
+    with (
+        log.open("wb") as out,
+        subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=out) as server,
+    ):
         try:
             deadline = time.monotonic() + SERVER_SECONDS_MAX
             while not settings.address.exists() and server.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.05)
             if not settings.address.exists():
+                server.terminate()
+                console.print(f"[red]✗[/] the server did not start:\n{log.read_text()[-2000:]}", markup=True)
                 return server.wait() or 1
-            _show(_port_of(settings.address))
+            _show(_port_of(settings.address), log)
             _show_codes(server)
         except KeyboardInterrupt:
             server.terminate()
@@ -60,7 +66,7 @@ def _port_of(address: Path) -> str:
     return str(json.loads(address.read_text())["url"]).rpartition(":")[2]
 
 
-def _show(port: str) -> None:
+def _show(port: str, log: Path) -> None:
     # By this name and not by its number: a browser keeps the cookies of a session only for a machine that is its own.
     console.print(f"\n  [bold]http://localhost:{port}[/]\n")
     table = Table("role", "name", "e-mail address", "second factor", box=None, pad_edge=False, header_style="dim")
@@ -69,7 +75,8 @@ def _show(port: str) -> None:
         table.add_row(role, one.name, one.email, "code below" if one.has_factor else "–")
     console.print(table)
     console.print(f"\n  password for all: [bold]{PASSWORD}[/]")
-    console.print(f"  for an authenticator app: {SECRET}\n")
+    console.print(f"  for an authenticator app: {SECRET}")
+    console.print(f"  what the server logs: {log}\n")
 
 
 def _show_codes(server: subprocess.Popen[bytes]) -> None:

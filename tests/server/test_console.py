@@ -213,6 +213,8 @@ class TestPages:
             ("/contracts", "There is no contract yet"),
         ):
             assert text in seat.get(path).text, path
+        for claimed in ("last 0 months", "0 bytes", "Every installation reports"):
+            assert claimed not in seat.get("/").text, claimed
 
     def test_what_was_lost_is_shown_as_such(self, demo: Office) -> None:
         page = seat_of(demo, PACIFIC.contact[1]).get(f"/statements/{ids_of(demo, PACIFIC.id)['statement_id']}").text

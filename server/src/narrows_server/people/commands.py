@@ -152,4 +152,4 @@ def _show_link(office: Office, person: Person, token: str, *, as_json: bool) -> 
     say(f"{quoted(person.email)} chooses a password here, once, within a week:")
     typer.echo(link)
     if office.settings.public_url is None:
-        say("[dim]Put the server's address in front, or set NARROWS_SERVER_PUBLIC_URL.[/]")
+        say("[dim]Put the server's address in front, as `serve` prints it, or set NARROWS_SERVER_PUBLIC_URL.[/]")
