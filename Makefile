@@ -9,7 +9,7 @@ VIDEO ?=
 
 .PHONY: help install demo test check format simulate crash load cluster faults growth vectors recompute valuation estimator fuzz rating \
 	mutants close-load defences \
-	invoices pages docs wheels licenses newcomer types pictures rd bench player train api serve browser reference clean
+	invoices pages docs how-to wheels licenses newcomer types pictures rd bench player train api serve browser reference clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -107,6 +107,9 @@ reference: install ## Write the reference pages that are generated from the code
 docs: reference ## The documentation as a site, in docs-site/
 	@$(BIN)/zensical build -f mkdocs.yml --strict
 	@$(BIN)/python -m tests.docs.site
+
+how-to: install ## Every block of code of every page, typed as its reader would
+	@PAGES=all $(BIN)/pytest tests/docs/test_pages.py -n auto
 
 pictures: install ## The README's pictures of a terminal and of a comparison: CLIP=file; those of pages: make browser ARGS="--readme docs/images"
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.docs.pictures $(if $(CLIP),"$(CLIP)")

