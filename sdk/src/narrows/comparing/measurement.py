@@ -20,6 +20,7 @@ from narrows.errors import VideoError
 from narrows.media.picture import Picture
 from narrows.media.quality import MICRO, Metric, QualityMeter, available_metrics
 from narrows.media.raw import Y4MTarget
+from narrows.media.similarity import SIDE_MIN
 from narrows.media.video import Source
 from narrows.options import Preset, Tune
 from narrows.settings import Settings
@@ -240,7 +241,7 @@ class _Bench:
         if Metric.VMAF_NEG not in self._metrics:
             self.notices.append("VMAF NEG was not measured: pip install narrows[vmaf]")
         if Metric.MS_SSIM not in self._metrics:
-            self.notices.append("MS-SSIM was not measured: it needs pictures of 161 pixels or more")
+            self.notices.append(f"MS-SSIM was not measured: it needs pictures of {SIDE_MIN} pixels or more")
         self.still_frame = self.frame_count // 2
         self._stills: dict[tuple[str, float], Picture] = {}
 

@@ -13,14 +13,13 @@ from enum import StrEnum
 
 import numpy as np
 import torch
-from pytorch_msssim import ms_ssim
 
+from narrows.media import similarity
 from narrows.media.picture import Picture, Plane
 from narrows.media.vmaf import VmafMeter, find_ffmpeg
 
 PSNR_MAX = 100.0
 """What identical pictures are given."""
-MS_SSIM_SIDE_MIN = 161
 MICRO = 1_000_000
 
 
@@ -33,7 +32,7 @@ class Metric(StrEnum):
 
     def accepts(self, width: int, height: int) -> bool:
         """MS-SSIM needs five scales of an 11×11 window."""
-        return self is not Metric.MS_SSIM or min(width, height) >= MS_SSIM_SIDE_MIN
+        return self is not Metric.MS_SSIM or min(width, height) >= similarity.SIDE_MIN
 
 
 def available_metrics() -> tuple[Metric, ...]:
@@ -54,13 +53,11 @@ def psnr(source: Picture, decoded: Picture) -> float:
     return (6 * luma + cb + cr) / 8
 
 
-@torch.inference_mode()
 def ms_ssim_index(source: Picture, decoded: Picture) -> float:
-    """MS-SSIM of one frame's luma, 0..1; raises ValueError when a side is below `MS_SSIM_SIDE_MIN`."""
+    """MS-SSIM of one frame's luma, 0..1; raises ValueError when a side is below what `Metric.accepts`."""
     if not Metric.MS_SSIM.accepts(source.width, source.height):
-        raise ValueError(f"MS-SSIM needs sides of {MS_SSIM_SIDE_MIN} pixels, not {source.width}×{source.height}")
-    one, other = (torch.from_numpy(p.luma)[None, None].float() for p in (source, decoded))
-    return float(ms_ssim(one, other, data_range=255))
+        raise ValueError(f"MS-SSIM needs sides of {similarity.SIDE_MIN} pixels, not {source.width}×{source.height}")
+    return similarity.ms_ssim(torch.from_numpy(source.luma), torch.from_numpy(decoded.luma))
 
 
 def to_decibels(index: float) -> float:
