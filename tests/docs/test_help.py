@@ -31,7 +31,6 @@ def commands(found: Any, path: str) -> Iterator[tuple[str, Any]]:
         yield from commands(below, f"{path} {name}")
 
 
-WITHOUT = {"narrows-server usage list", "narrows-server usage show"}  # Their examples are still to be written.
 ALL = dict(one for name, program in PROGRAMS.items() for one in commands(program, name))
 
 
@@ -40,7 +39,7 @@ def examples(help_text: str) -> list[str]:
     return re.findall(r"Example: (.+)", help_text) + re.findall(r"\[dim\](.*?)\[/\]", help_text, re.S)
 
 
-@pytest.mark.parametrize("path", [path for path in ALL if path not in WITHOUT])
+@pytest.mark.parametrize("path", ALL)
 def test_an_example_is_shown_and_is_understood(path: str) -> None:
     typed = [
         part
@@ -53,6 +52,20 @@ def test_an_example_is_shown_and_is_understood(path: str) -> None:
     for command in typed:
         words = shlex.split(command[command.index(path) :].replace("\\\n", " "))
         ALL[path].make_context(path, words[len(path.split()) :])  # Raises what a user would be told.
+
+
+@pytest.mark.parametrize("path", [path for path in ALL if not path.startswith("narrows-server ")])
+def test_every_option_and_argument_says_in_a_sentence_what_it_is(path: str) -> None:
+    unsaid = [one.name for one in ALL[path].params if not re.match(r"\S+ \S+.*", getattr(one, "help", None) or "")]
+
+    assert unsaid == []
+
+
+@pytest.mark.parametrize("name", RELAY_COMMANDS)
+def test_every_option_of_the_relay_says_what_it_is(name: str) -> None:
+    (commands,) = (action for action in relay_parser()._actions if isinstance(action.choices, dict))
+
+    assert [one.dest for one in commands.choices[name]._actions if " " not in (one.help or "")] == []
 
 
 @pytest.mark.parametrize("name", RELAY_COMMANDS)

@@ -74,9 +74,9 @@ def _parser() -> argparse.ArgumentParser:
         example="serve --host 10.0.0.5 --port 8790 --tls-certificate relay.pem --tls-key relay.key",
     )
     serve.add_argument("--host", default="127.0.0.1", help="where to listen [default: %(default)s]")
-    serve.add_argument("--port", type=int, default=PORT, help="[default: %(default)s]")
-    serve.add_argument("--tls-certificate", type=Path, help="PEM; with --tls-key")
-    serve.add_argument("--tls-key", type=Path, help="PEM")
+    serve.add_argument("--port", type=int, default=PORT, help="the port to listen on [default: %(default)s]")
+    serve.add_argument("--tls-certificate", type=Path, help="the certificate to serve HTTPS with, PEM; with --tls-key")
+    serve.add_argument("--tls-key", type=Path, help="the key of that certificate, PEM")
     serve.set_defaults(run=_serve)
 
     status = _command(commands, "status", "what it hands out, and what waits for the vendor", example="status")

@@ -175,7 +175,12 @@ def reproduce(
 def forecast(
     folder: Annotated[Path, typer.Argument(help="A library of videos.")],
     traffic: Annotated[Path, typer.Option(help="A delivery log; it knows files by their paths in the folder.")],
-    tariff: Annotated[Path, typer.Option(help='{"currency": "EUR", "tiers": [{"up_to_gb": …, "price_per_gb": "…"}]}')],
+    tariff: Annotated[
+        Path,
+        typer.Option(
+            help='What your CDN charges, as JSON: {"currency": "EUR", "tiers": [{"up_to_gb": …, "price_per_gb": "…"}]}.'
+        ),
+    ],
     log_format: Annotated[LogFormat, typer.Option("--format", help="Whose log it is.")] = LogFormat.CLOUDFRONT,
     baseline: Annotated[str, typer.Option(help="The codec to compare with.")] = "libx265-medium",
     sample: Annotated[int, typer.Option(min=2, help="How many videos to measure; those watched most always are.")] = 40,

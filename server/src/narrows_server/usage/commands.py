@@ -20,7 +20,11 @@ usage = group("What the installations have reported.")
 
 @usage.command("list")
 def list_usage(home: Home = None, as_json: AsJson = False) -> None:
-    """Show every installation, the one that reported last first, and what is missing."""
+    """
+    Show every installation, the one that reported last first, and what is missing.
+
+    [dim]narrows-server usage list --json[/]
+    """
     with office_of(home) as office, office.database.snapshot() as session:
         everything = Paged(rows=repository.overviews(session), next_cursor=None)
         gaps = repository.list_gaps(session)
@@ -84,7 +88,11 @@ def show_usage(
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show one installation: where it comes from, what is missing, and which records contradict ours."""
+    """
+    Show one installation: where it comes from, what is missing, and which records contradict ours.
+
+    [dim]narrows-server usage show 019a7b3c[/]
+    """
     with office_of(home) as office, office.database.snapshot() as session:
         found = [row for row in repository.overviews(session) if row.installation.id.startswith(installation)]
         if len(found) != 1:
