@@ -17,7 +17,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from narrows_metering.errors import MeteringError
-from narrows_metering.ledger import KeptReceipt
+from narrows_metering.ledger_reader import KeptReceipt
 from narrows_metering.transparency import read_tree_head
 
 from narrows.atomic_file import replacing

@@ -11,7 +11,7 @@ from narrows_licensing.signature import Typ, verify
 from narrows_licensing.trust import Role
 from narrows_licensing.verdict import Refused
 from narrows_metering.errors import ReceiptRefused
-from narrows_metering.ledger import KeptReceipt
+from narrows_metering.ledger_reader import KeptReceipt
 
 from narrows.license.gate import read_license
 from narrows.settings import Settings

@@ -16,7 +16,8 @@ from typing import Final
 
 from narrows_licensing.policy import CLOCK_TOLERANCE
 from narrows_metering import errors as metering
-from narrows_metering.ledger import RETENTION, TAIL_RECORDS, Entry, Ledger
+from narrows_metering.ledger import RETENTION, Entry, Ledger
+from narrows_metering.ledger_reader import TAIL_RECORDS
 from narrows_metering.payload import Event, Lifecycle, read_lifecycle
 from narrows_metering.record import Kind, Record, time_to_text
 from narrows_metering.reserve import Reserve

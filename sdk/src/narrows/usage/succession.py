@@ -23,7 +23,8 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from narrows_metering.errors import LedgerDamaged, LedgerRetired, RecordsPruned
-from narrows_metering.ledger import PAGE_RECORDS, Entry, Ledger
+from narrows_metering.ledger import Entry, Ledger
+from narrows_metering.ledger_reader import PAGE_RECORDS
 from narrows_metering.ledger_schema import sync_folder
 from narrows_metering.payload import DETAIL_CHARACTERS_MAX, GapReason
 from narrows_metering.record import Kind
