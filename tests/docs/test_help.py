@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import shlex
 from collections.abc import Iterator
@@ -63,7 +64,7 @@ def test_every_option_and_argument_says_in_a_sentence_what_it_is(path: str) -> N
 
 @pytest.mark.parametrize("name", RELAY_COMMANDS)
 def test_every_option_of_the_relay_says_what_it_is(name: str) -> None:
-    (commands,) = (action for action in relay_parser()._actions if isinstance(action.choices, dict))
+    (commands,) = (action for action in relay_parser()._actions if isinstance(action, argparse._SubParsersAction))
 
     assert [one.dest for one in commands.choices[name]._actions if " " not in (one.help or "")] == []
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import narrows
 import pytest
 from narrows.errors import LicenseRefused
-from narrows.session import Packet
+from narrows.session.packet import Packet
 from narrows.settings import Settings
 from narrows_licensing.certificate import Pool, RelayCertificate
 from narrows_licensing.document import LicenseFile

@@ -21,7 +21,7 @@ from narrows.codec.weights import shipped_model
 from narrows.errors import BitstreamError, NarrowsError
 from narrows.media.coded_file import CodedFile
 from narrows.media.packets import Container
-from narrows.session import Decoder
+from narrows.session.decoder import Decoder
 
 from ..sdk.media.streams import a_coded_file, a_packet
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from narrows.reporting import reporter
 from narrows_licensing.errors import SignatureRefused
 from narrows_licensing.signature import Typ, public_key_from_text, verify_detached
-from narrows_metering import descent, ledger_rows
+from narrows_metering import descent, ledger_reader, ledger_rows
 from narrows_metering import ledger as ledger_module
 from narrows_metering.chain import check_chain
 from narrows_metering.errors import ChainBroken, ReportUnreadable
@@ -137,7 +137,7 @@ def append_before_commit() -> AbstractContextManager[None]:
 
 def no_hash_check_on_disk() -> AbstractContextManager[None]:
     """The ledger hands out what it reads."""
-    return _replaced(ledger_module, "follow_chain", lambda records, head: iter(records))
+    return _replaced(ledger_reader, "follow_chain", lambda records, head: iter(records))
 
 
 def receipts_not_verified() -> AbstractContextManager[None]:

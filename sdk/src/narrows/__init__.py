@@ -57,10 +57,10 @@ if TYPE_CHECKING:
     from narrows.reporting.status import EarlierUsage as EarlierUsage
     from narrows.reporting.status import UsageStatus as UsageStatus
     from narrows.reporting.status import usage_status as usage_status
-    from narrows.session import Decoder as Decoder
-    from narrows.session import Encoder as Encoder
-    from narrows.session import EncodeSummary as EncodeSummary
-    from narrows.session import Packet as Packet
+    from narrows.session.decoder import Decoder as Decoder
+    from narrows.session.encoder import Encoder as Encoder
+    from narrows.session.packet import Packet as Packet
+    from narrows.session.tally import EncodeSummary as EncodeSummary
     from narrows.settings import Settings as Settings
     from narrows.tasks import adecode as adecode
     from narrows.tasks import aencode as aencode
@@ -101,7 +101,10 @@ _HOME = {
     "narrows.media.packets": ("Container",),
     "narrows.media.picture": ("Picture",),
     "narrows.packaging.hls": ("PackageResult", "package_hls"),
-    "narrows.session": ("Decoder", "Encoder", "EncodeSummary", "Packet"),
+    "narrows.session.decoder": ("Decoder",),
+    "narrows.session.encoder": ("Encoder",),
+    "narrows.session.packet": ("Packet",),
+    "narrows.session.tally": ("EncodeSummary",),
     "narrows.settings": ("Settings",),
     "narrows.reporting.status": ("EarlierUsage", "UsageStatus", "usage_status"),
 }

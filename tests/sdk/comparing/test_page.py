@@ -12,12 +12,11 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from narrows.comparing.anchors import ANCHORS
-from narrows.comparing.measurement import BdRate, Comparison, Point, Still, compare
-from narrows.comparing.page import as_json, page
-from narrows.settings import Settings
+from narrows.comparing.bench import Point, Still
+from narrows.comparing.measurement import BdRate, Comparison
+from narrows.comparing.page import page
 
-from ..builders import a_clip, a_picture
+from ..builders import a_picture
 
 CHROMIUM = shutil.which("chromium")
 
@@ -143,26 +142,3 @@ def test_a_browser_shows_it_in_light_and_dark_and_on_a_phone(tmp_path: Path) -> 
     assert seen["choice_changes_picture"]
     assert seen["at"] == "20%"
     assert all((tmp_path / f"{name}.png").stat().st_size > 10_000 for name in ("light", "dark", "phone"))
-
-
-def test_a_clip_is_measured_with_every_encoder_that_is_here(tmp_path: Path, settings: Settings) -> None:
-    clip = a_clip(tmp_path / "clip.y4m", width=64, height=64, frames=6)
-    anchors = [replace(anchor, crfs=anchor.crfs[1:3]) for anchor in ANCHORS if anchor.is_available]
-    steps: list[tuple[int, int]] = []
-
-    comparison = compare(
-        clip,
-        anchors=anchors,
-        crfs=(20, 44),
-        frames=4,
-        settings=settings,
-        on_step=lambda _, done, total: steps.append((done, total)),
-    )
-
-    assert comparison.frame_count == 4
-    assert {p.codec for p in comparison.points} == {"narrows", *(a.name for a in anchors)}
-    assert all(p.payload_bytes > 0 and p.psnr and p.psnr > 20 for p in comparison.points)
-    assert [s.codec for s in comparison.stills] == ["source", "narrows", *(a.name for a in anchors)]
-    assert steps[-1][0] == steps[-1][1] == len(steps) - 1
-    assert json.loads(json.dumps(as_json(comparison)))["frame_count"] == 4
-    assert "<svg" in page(comparison)

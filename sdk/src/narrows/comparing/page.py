@@ -10,8 +10,9 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
+from narrows.comparing.bench import Point, Still
 from narrows.comparing.chart import Line, chart, mark
-from narrows.comparing.measurement import Comparison, Point, Still
+from narrows.comparing.measurement import Comparison
 from narrows.media.frames import to_png
 from narrows.media.picture import Picture
 from narrows.version import VERSION

@@ -21,7 +21,7 @@ from narrows.media.picture import Picture
 from narrows.media.raw import LosslessTarget, PictureTarget, Y4MTarget
 from narrows.media.video import TimedPicture
 from narrows.options import Device, Engine
-from narrows.session import Decoder
+from narrows.session.decoder import Decoder
 from narrows.shown import Shown
 
 FILLED_SECONDS_MAX = 10

@@ -16,7 +16,8 @@ from narrows.files.progress import Progress
 from narrows.media.packets import Container, PacketTarget, container_of
 from narrows.media.video import Source, TimedPicture
 from narrows.options import CRF_DEFAULT, KEYINT_DEFAULT, Device, Engine, Preset, Tune
-from narrows.session import Encoder, Packet
+from narrows.session.encoder import Encoder
+from narrows.session.packet import Packet
 from narrows.settings import Settings
 from narrows.shown import Shown
 

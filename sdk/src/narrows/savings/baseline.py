@@ -26,7 +26,7 @@ from narrows.media.quality import Metric, QualityMeter
 from narrows.media.video import Source
 from narrows.savings.ladder import Ladder, Scene
 from narrows.savings.segmentation import SegmentDraw, Selection, select
-from narrows.session import Decoder
+from narrows.session.decoder import Decoder
 from narrows.shown import Shown
 from narrows.usage.machine import Meter
 from narrows.version import VERSION

@@ -23,7 +23,7 @@ from narrows.errors import UsageError
 from narrows.files import coded_digest
 from narrows.reporting.background import report_soon
 from narrows.savings.grown_files import only_new
-from narrows.session import rendition_id
+from narrows.session.tally import rendition_id
 from narrows.settings import Settings
 from narrows.usage.machine import open_meter
 

@@ -29,7 +29,7 @@ from narrows.media.quality import Metric, available_metrics
 from narrows.savings.account import baselines, record_evidence
 from narrows.savings.reproduction import to_document
 from narrows.savings.segmentation import SegmentDraw
-from narrows.session import rendition_id
+from narrows.session.tally import rendition_id
 from narrows.settings import Settings
 from narrows.usage.machine import open_meter, open_retired
 
