@@ -208,11 +208,11 @@ def demonstrate(video: Path, out: Path, crf: int) -> dict[str, Any]:
         with demo.step("invoice", "vendor: statement and invoice"):
             statement_path, invoice_path = out / "statement.json", out / "invoice.pdf"
             demo.run("narrows-server", "statement", "show", outcome["statement"], "--out", str(statement_path))
-            demo.run("narrows-server", "statement", "records", outcome["statement"], "--out", str(out / "evidence"))
             demo.run("narrows-server", "invoice", "pdf", outcome["invoice"], "--out", str(invoice_path))
             pack = ["audit-pack", outcome["invoice"], "--out", str(out / "audit.zip")]
             demo.run("narrows-server", "export", *pack)
-        with demo.step("recompute", "customer: recompute the statement offline"):
+        with demo.step("recompute", "customer: recompute the statement offline, from their own ledger"):
+            demo.run("narrows", "usage", "records", "--out", str(out / "evidence"))
             demo.run("narrows-recompute", str(statement_path), "--evidence", str(out / "evidence"))
 
     statement = json.loads(statement_path.read_text())

@@ -205,6 +205,27 @@ def proof(
 
 @app.command()
 @reports_errors
+def records(
+    folder: Annotated[Path, typer.Option("--out", help="Folder to write to, a file for each installation.")],
+    as_json: Json = False,
+) -> None:
+    """
+    Write all records of this machine as files, to recompute a statement from them with narrows-recompute.
+
+    Example: narrows usage records --out records/
+    """
+    from narrows.usage.record_files import write_records
+
+    written = write_records(folder)
+    if as_json:
+        show({"files": [plain(one) for one in written]}, as_json=True)
+        return
+    for one in written:
+        out.print(f"{one.last_seq:,} records in {one.path}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+@reports_errors
 def recover(as_json: Json = False) -> None:
     """
     Go on after damage: set the ledger aside, report what is good, name what is lost. Stop running encoders first.

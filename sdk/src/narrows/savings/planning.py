@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from narrows_metering.errors import MeteringError
 from narrows_metering.evidence import find_evidence, read_evidence
 from narrows_metering.period import Period
 from narrows_metering.plan import FORMAT, Plan, plan
-from narrows_metering.record import Record
 from narrows_metering.terms import Terms
 
 from narrows.errors import UsageError
@@ -31,7 +29,8 @@ from narrows.savings.reproduction import to_document
 from narrows.savings.segmentation import SegmentDraw
 from narrows.session.tally import rendition_id
 from narrows.settings import Settings
-from narrows.usage.machine import open_meter, open_retired
+from narrows.usage.machine import open_meter
+from narrows.usage.record_files import own_records
 
 DOCUMENT_BYTES_MAX = 256 * 2**20
 
@@ -89,11 +88,12 @@ def make_plan(terms: Terms, period: Period, *, others: Path | None = None, setti
     *others*, one file each, as `narrows-recompute` reads them. Raises UsageError, also if records were altered.
     """
     settings = settings or Settings.read()
-    with _ledgers(settings) as ledgers:
+    with own_records(settings) as own:
         files = {} if others is None else find_evidence(others)
-        runs = {name: read_evidence(path) for name, path in files.items() if name not in ledgers}
+        ours = {name: run.records for name, run in own.items()}
+        theirs = {name: read_evidence(path) for name, path in files.items() if name not in ours}
         try:
-            return plan(terms, period=period, records_by_installation={**ledgers, **runs})
+            return plan(terms, period=period, records_by_installation={**ours, **theirs})
         except MeteringError as error:
             raise UsageError(str(error)) from error
 
@@ -161,13 +161,6 @@ def measure_plan(
             baseline_bytes=found.baseline_bytes,
             evidence=path,
         )
-
-
-@contextmanager
-def _ledgers(settings: Settings) -> Iterator[dict[str, Iterator[Record]]]:
-    with open_meter(settings) as meter, open_retired(settings) as earlier:
-        ledgers = {one.installation.id: one.ledger.records() for one in earlier}
-        yield {**ledgers, meter.installation.id: meter.ledger.records()}
 
 
 def _object(path: Path) -> dict[str, Any]:
