@@ -66,11 +66,10 @@ def head_of(report: SignedReport) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-@contextmanager
-def serving(
+def start(
     vendor: Vendor, *, workers: int = 1, before: Callable[[], None] | None = None, **environment: str
-) -> Iterator[Serving]:
-    """Serve until the end of the block; *before* runs in the new process before anything else."""
+) -> tuple[subprocess.Popen[str], int]:
+    """The process and its port, which is known before anybody answers there; *before* runs in it before all else."""
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, "serve", "--home", str(vendor.home), "--workers", str(workers)],
         env={**os.environ, DATABASE_VARIABLE: vendor.database_url, **environment},
@@ -80,14 +79,27 @@ def serving(
         preexec_fn=before,
     )
     assert process.stdout is not None
-    try:
+    with process.stdout:
         port = urlsplit(process.stdout.readline().removeprefix("listening on ").strip()).port
-        assert port is not None, "the server did not come up"
-        yield Serving(process, port)
+    if port is None:
+        process.wait(timeout=60)
+        raise AssertionError("the server did not come up")
+    return process, port
+
+
+@contextmanager
+def serving(
+    vendor: Vendor, *, workers: int = 1, before: Callable[[], None] | None = None, **environment: str
+) -> Iterator[Serving]:
+    """Serve until the end of the block, from when it answers."""
+    process, port = start(vendor, workers=workers, before=before, **environment)
+    try:
+        server = Serving(process, port)
+        server.ask("GET", "/health")
+        yield server
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=60)
-        process.stdout.close()
 
 
 def some_reports(vendor: Vendor, count: int, *, prefix: str = "fault", chains: int = 1) -> list[list[SignedReport]]:

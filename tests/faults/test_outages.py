@@ -35,7 +35,7 @@ from ..load.reports import SignedReport
 from ..load.vendor import Vendor, count_records, make_vendor
 from ..server.builders import NOVEMBER, Site, some_usage
 from ..server.postgres import running_postgres
-from .served import Serving, serving, some_reports, totals
+from .served import Serving, serving, some_reports, start, totals
 
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
 CONTRACTS_PER_ROUND = 6
@@ -120,12 +120,14 @@ def test_a_database_that_goes_away_during_intake_loses_and_doubles_no_report(
             sdk = threading.Thread(target=_report_until, args=(is_over, server, site, vendor))
             for thread in (*senders, sdk):
                 thread.start()
-            for _ in range(ROUNDS):
-                time.sleep(0.3)
-                postgres.restart(how)
-            for thread in senders:
-                thread.join()
-            is_over.set()
+            try:
+                for _ in range(ROUNDS):
+                    time.sleep(0.3)
+                    postgres.restart(how)
+                for thread in senders:
+                    thread.join()
+            finally:
+                is_over.set()
             sdk.join()
             assert set(refused) <= {503}
             assert server.ask("GET", "/health")[0] == 200
@@ -137,6 +139,17 @@ def test_a_database_that_goes_away_during_intake_loses_and_doubles_no_report(
         found, found_bytes = count_records(vendor)
         assert found == records + own
         assert found_bytes >= delivered
+
+
+def test_a_server_whose_database_goes_away_while_it_starts_ends_as_failed(tmp_path: Path) -> None:
+    """And whoever watches over it starts it again, as systemd does with `Restart=on-failure`."""
+    with running_postgres(is_durable=False) as postgres:
+        vendor = make_vendor(tmp_path / "home", postgres.fresh_database())
+        process, _ = start(vendor)
+        process.send_signal(signal.SIGSTOP)
+        postgres.stop(signal.SIGQUIT)
+        process.send_signal(signal.SIGCONT)
+        assert process.wait(timeout=60) == 1
 
 
 def _send_all(server: Serving, chain: list[SignedReport], refused: list[int]) -> None:

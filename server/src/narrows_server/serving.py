@@ -63,7 +63,10 @@ def serve(settings: Settings, *, host: str, port: int, workers: int, say: Callab
         signal.signal(signal.SIGTERM, lambda *_: None)
         try:
             if workers == 1:
-                uvicorn.Server(config).run(sockets=[listener])
+                server = uvicorn.Server(config)
+                server.run(sockets=[listener])
+                if not server.started:  # uvicorn logged why, and would end as if all were well: nobody would try again.
+                    raise SystemExit(1)
             else:
                 Multiprocess(config, sockets=[listener]).run()
         finally:
