@@ -77,7 +77,8 @@ def _status_fault(license: License, at: Circumstances, time: datetime) -> _Fault
     if at.status is Status.REVOKED:
         return Reason.REVOKED, f"license {license.license_id} is on the revocation list"
     if time >= end:
-        return Reason.EXPIRED, f"it expired on {_day(license.expires_at)}, its grace period on {_day(end)}"
+        wound_back = f"; {_two_times(at, time)}" if at.now < end else ""
+        return Reason.EXPIRED, f"it expired on {_day(license.expires_at)}, its grace period on {_day(end)}{wound_back}"
     return None
 
 
@@ -134,10 +135,14 @@ def _passing_fault(license: License, at: Circumstances, time: datetime) -> _Faul
                 f"usage of {at.unreported_bytes} bytes waits, {terms.max_unreported_bytes} are permitted",
             )
     if time - at.now > CLOCK_TOLERANCE:
-        return Reason.CLOCK_WOUND_BACK, f"the clock says {_minute(at.now)}, but {_minute(time)} has passed"
+        return Reason.CLOCK_WOUND_BACK, _two_times(at, time)
     if time < license.not_before:
         return Reason.NOT_YET_VALID, f"it is valid from {_minute(license.not_before)}"
     return None
+
+
+def _two_times(at: Circumstances, time: datetime) -> str:
+    return f"the clock says {_minute(at.now)}, but {_minute(time)} has passed"
 
 
 def _release(version: str) -> tuple[int, ...]:

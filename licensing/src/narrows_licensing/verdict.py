@@ -125,7 +125,7 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     ),
     Reason.CLOCK_WOUND_BACK: Explanation(
         sentence="The clock of this computer is more than a day behind a time that has certainly passed.",
-        next_step="Set the date and time of this computer, and try again.",
+        next_step="Set the date and time of this computer. If they are right again, run `narrows usage report`.",
     ),
     Reason.NOT_YET_VALID: Explanation(
         sentence="The license is not valid yet.",

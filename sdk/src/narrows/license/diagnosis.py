@@ -139,7 +139,7 @@ def _verdict(settings: Settings, at: datetime, saw: _Saw) -> Permission | Refuse
         saw("unreported usage", Outcome.GOOD, f"{waits.bytes_waiting} bytes wait, {since}", None)
         if latest is not None and latest > at:
             seen = f"{latest:%Y-%m-%d %H:%M} UTC was recorded already, and the clock says {at:%Y-%m-%d %H:%M}"
-            saw("recorded time", Outcome.NOTICE, seen, "set the clock")
+            saw("recorded time", Outcome.NOTICE, seen, "set the clock; if it is right now: narrows usage report")
         else:
             saw("recorded time", Outcome.GOOD, f"up to {latest:%Y-%m-%d %H:%M} UTC" if latest else "none yet", None)
         return judge(settings, now=at, latest_time_seen=latest, preset=None, pixels=None, ledger=meter.ledger)

@@ -144,19 +144,26 @@ class Meter:
             return self.ledger.prune(at - RETENTION)
 
     def latest_time_seen(self) -> datetime | None:
-        """The latest time that this machine is known to have lived through: the ratchet against a wound-back clock."""
-        after = max(self.ledger.pruned().seq, self.ledger.head().seq - TAIL_RECORDS)
+        """
+        The latest time that this machine is known to have lived through: the ratchet against a wound-back clock.
+
+        Whatever has a receipt was there before it: the receipt's time counts, and no longer what was written under a
+        clock that ran ahead. So a machine whose clock was wrong for a while is right again with its next report.
+        """
+        receipt = self.ledger.latest_receipt()
+        acknowledged = 0 if receipt is None else receipt.last_seq
+        after = max(acknowledged, self.ledger.pruned().seq, self.ledger.head().seq - TAIL_RECORDS)
         # What the ledger writes about itself, it also writes under a wrong clock.
         times = [record.time for record in self.ledger.records(after) if record.kind is not Kind.LIFECYCLE]
-        times += [event.latest_time_seen for event in self._events() if event.latest_time_seen]
-        receipt = self.ledger.latest_receipt()
+        times += [event.latest_time_seen for event in self._events(acknowledged) if event.latest_time_seen]
         if receipt is not None:
             times.append(receipt.time)
         return max(times, default=None)
 
-    def _events(self) -> list[Lifecycle]:
-        """The last events of the ledger's life, newest first."""
-        read = [read_lifecycle(record.payload) for record in self.ledger.lifecycle(_LIFECYCLE_READ)]
+    def _events(self, after: int = 0) -> list[Lifecycle]:
+        """The last events of the ledger's life behind record *after*, newest first."""
+        records = self.ledger.lifecycle(_LIFECYCLE_READ)
+        read = [read_lifecycle(record.payload) for record in records if record.seq > after]
         return [event for event in read if isinstance(event, Lifecycle)]
 
     def _keep_diary(self) -> None:
