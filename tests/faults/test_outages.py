@@ -7,12 +7,10 @@ Months that are closed by a server that is killed, and reports that are sent whi
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import signal
 import threading
 import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -21,20 +19,13 @@ from narrows.reporting.client import MeteringClient
 from narrows.reporting.reporter import report_usage
 from narrows.usage.machine import open_meter
 from narrows_licensing.trust import Role
-from narrows_server import audit
-from narrows_server.audit import Occasion
-from narrows_server.database import Database
-from narrows_server.invoices.models import Invoice
 from narrows_server.office import open_office
-from narrows_server.statements import service
-from narrows_server.statements.models import Outcome
-from sqlalchemy import func, select, text
 
-from ..load.close import CLOSED_AT, active_contracts, write_books
 from ..load.reports import SignedReport
 from ..load.vendor import Vendor, count_records, make_vendor
-from ..server.builders import NOVEMBER, Site, some_usage
+from ..server.builders import Site, some_usage
 from ..server.postgres import running_postgres
+from .closes import Books, close_at
 from .served import Serving, serving, some_reports, start, totals
 
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
@@ -44,62 +35,28 @@ RECORDS_PER_CONTRACT = 300
 
 def test_a_month_whose_close_is_killed_again_and_again_has_every_invoice_right_and_once(vendor: Vendor) -> None:
     contracts = CONTRACTS_PER_ROUND * (ROUNDS + 1)
-    with open_office(vendor.settings) as office:
-        write_books(office, contracts, contracts * RECORDS_PER_CONTRACT)
-        ids = active_contracts(office)
-        expected = {}
-        with office.database.snapshot() as session:
-            for one in ids:
-                seen = service.preview(session, one, NOVEMBER, occasion=Occasion(actor="admin:test", at=CLOSED_AT))
-                expected[one] = sum(line.amount.minor for line in seen.lines)
+    books = Books.write(vendor, contracts=contracts, records=contracts * RECORDS_PER_CONTRACT)
 
     for _ in range(ROUNDS):
         with serving(vendor) as server:
             closing = threading.Thread(target=_close_and_be_cut_off, args=(server, vendor))
-            done = _outcomes(vendor)
+            done = books.outcomes()
             closing.start()
-            while _outcomes(vendor) <= done:  # Somewhere behind the first contract, before the last.
+            while books.outcomes() <= done:  # Somewhere behind the first contract, before the last.
                 time.sleep(0.005)
             server.process.kill()
             closing.join()
-    assert 0 < _outcomes(vendor) < contracts
+    assert 0 < books.outcomes() < contracts
     with serving(vendor) as server:
         for _ in range(2):
-            status, answer = _close(server, vendor)
+            status, answer = close_at(server, vendor)
             assert status == 200, answer
-
-    with open_office(vendor.settings) as office, office.database.snapshot() as session:
-        invoices = list(session.scalars(select(Invoice)))
-        owners = {
-            one.invoice_id: one.contract_id for one in session.scalars(select(Outcome)) if one.result == "invoiced"
-        }
-        assert {owners[one.id]: one.net_minor for one in invoices} == expected
-        assert Counter(owners.values()) == dict.fromkeys(ids, 1)
-        assert sorted(int(str(one.number)[-6:]) for one in invoices) == list(range(1, contracts + 1))
-        owed = session.execute(text("SELECT invoice_id, owed_minor FROM receivable")).all()
-        assert dict(map(tuple, owed)) == {one.id: one.total_minor for one in invoices}
-        audit.link_all(office.database)
-        assert audit.verify_chain(session).fault is None
-
-
-def _close(server: Serving, vendor: Vendor) -> tuple[int, bytes]:
-    headers = {"Authorization": f"Bearer {vendor.admin_key}", "Content-Type": "application/json"}
-    return server.ask("POST", "/v1/months/2026-11/close", json.dumps({"early": True}).encode(), headers)
+    books.require_every_invoice_right_and_once()
 
 
 def _close_and_be_cut_off(server: Serving, vendor: Vendor) -> None:
     with pytest.raises((ConnectionError, http.client.RemoteDisconnected)):
-        _close(server, vendor)
-
-
-def _outcomes(vendor: Vendor) -> int:
-    database = Database(vendor.database_url)
-    try:
-        with database.snapshot() as session:
-            query = select(func.count()).select_from(Outcome).where(Outcome.contract_id.startswith("load-"))
-            return session.scalar(query) or 0
-    finally:
-        database.close()
+        close_at(server, vendor)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["ended", "crashed"])

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from narrows_server import schema
 from narrows_server.access.roles import Role
 from narrows_server.alerts import rules, service
 from narrows_server.alerts.rules import Cause, Finding, Month
 from narrows_server.app import create_app
 from narrows_server.cli import app as commands_app
+from narrows_server.database import Database
 from narrows_server.licenses.drafts import draft_renewal
 from narrows_server.licenses.models import IssuedLicense
 from narrows_server.licenses.service import issue_draft, require_license
@@ -24,6 +26,7 @@ from typer.testing import CliRunner
 
 from .api import a_program
 from .builders import NOW, Browser, Clock, Site, a_contract, a_license, an_occasion, send, some_usage
+from .postgres import Postgres
 
 
 def an_installation(*, reported_at: datetime = NOW, name: str = "i1") -> Installation:
@@ -191,6 +194,16 @@ class TestKeepingTrack:
 
         assert a_program(office, Role.CUSTOMER, customer_id="other").items("/v1/alerts") == []
         assert own.post(f"/v1/alerts/{alert['id']}/acknowledge").status_code == 403
+
+
+def test_of_two_workers_one_looks_around_and_the_other_leaves_it(postgres: Postgres) -> None:
+    database = Database(postgres.fresh_database())
+    schema.upgrade(database)
+    with database.alone(service._LOCK) as is_alone:  # The other one is at it.
+        assert is_alone
+        assert not service.look_around(database, at=NOW)
+    assert service.look_around(database, at=NOW)
+    database.close()
 
 
 class TestLookingAround:

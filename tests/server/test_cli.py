@@ -19,7 +19,8 @@ from narrows_licensing.qr import to_qr_text
 from narrows_licensing.response import Response
 from narrows_licensing.trust import Roots
 from narrows_server.cli import app
-from narrows_server.office import Office, utc_now
+from narrows_server.clock import utc_now
+from narrows_server.office import Office
 from narrows_server.proposals.models import Proposal
 from typer.testing import CliRunner, Result
 

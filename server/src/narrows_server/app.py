@@ -13,8 +13,7 @@ from fastapi.staticfiles import StaticFiles
 from narrows_server import __version__, audit, audit_endpoints, problems
 from narrows_server.access import endpoints as access
 from narrows_server.alerts import endpoints as alerts
-from narrows_server.alerts.service import ACTOR, find, reconcile
-from narrows_server.audit import Occasion
+from narrows_server.alerts.service import look_around
 from narrows_server.background import Repeating
 from narrows_server.console import (
     account_pages,
@@ -37,7 +36,6 @@ from narrows_server.console.closing import Closings
 from narrows_server.console.gate import SeeOther
 from narrows_server.console.rendering import notice, redirect
 from narrows_server.contracts import endpoints as contracts
-from narrows_server.database import try_alone
 from narrows_server.description import describe
 from narrows_server.exports import endpoints as exports
 from narrows_server.invoices import endpoints as invoices
@@ -68,7 +66,6 @@ AUDIT_LINK_SECONDS = 2.0
 DELIVER_SECONDS = 1.0
 ALERT_SECONDS = 60.0
 PARTITION_SECONDS = 3600.0
-_ALERT_LOCK = 0x6E772D616C657274  # "nw-alert": of several workers one looks around.
 PARTS = (
     usage,
     transparency,
@@ -157,7 +154,7 @@ async def _working(app: FastAPI) -> AsyncIterator[None]:
         Repeating(lambda: merge(database), seconds=MERGE_INTERVAL_SECONDS, name="merger"),
         Repeating(lambda: audit.link_all(database), seconds=AUDIT_LINK_SECONDS, name="audit"),
         Repeating(lambda: deliver_due(courier), seconds=DELIVER_SECONDS, name="webhooks"),
-        Repeating(lambda: _look_around(office), seconds=ALERT_SECONDS, name="alerts"),
+        Repeating(lambda: look_around(database, at=office.clock()), seconds=ALERT_SECONDS, name="alerts"),
         Repeating(lambda: _prepare_months(office), seconds=PARTITION_SECONDS, name="months", is_first_at_once=True),
     )
     # Before the first request is answered: a head must hold what was promised before a long standstill.
@@ -178,15 +175,6 @@ def _courier(office: Office) -> Courier:
         console_secret=office.keyring.console_secret,
         clock=office.clock,
     )
-
-
-def _look_around(office: Office) -> None:
-    at = office.clock()
-    with office.database.snapshot() as session:
-        findings = find(session, at=at)
-    with office.database.transaction() as session:
-        if try_alone(session, _ALERT_LOCK):
-            reconcile(session, findings, occasion=Occasion(actor=ACTOR, at=at))
 
 
 def _prepare_months(office: Office) -> None:

@@ -25,10 +25,17 @@ class Repeating:
         self._thread.join()
 
     def _run(self) -> None:
+        fault: type[Exception] | None = None
         while not self._is_over.wait(0 if self._is_first_at_once else self._seconds):
             self._is_first_at_once = False
             try:
                 self._job()
-            except Exception:
-                # The database may be away for a moment.
-                logger.exception("%s failed and is tried again", self._name)
+            except Exception as error:
+                # The database may be away for a while: said once, and not every second.
+                if type(error) is not fault:
+                    logger.exception("%s failed and is tried every %g s", self._name, self._seconds)
+                fault = type(error)
+            else:
+                if fault is not None:
+                    logger.warning("%s works again", self._name)
+                fault = None

@@ -80,6 +80,20 @@ class Database:
             yield session
 
     @contextmanager
+    def alone(self, key: int) -> Iterator[bool]:
+        """
+        Whether this block is the only one, in any process, that does what *key* stands for, until it ends.
+
+        On PostgreSQL by `try_alone`, with a connection of its own, so that the block may open what sessions it likes.
+        On SQLite, which one process serves, it always is.
+        """
+        if self.engine.dialect.name != "postgresql":
+            yield True
+            return
+        with self.transaction() as session:
+            yield try_alone(session, key)
+
+    @contextmanager
     def snapshot(self) -> Iterator[Session]:
         """A session for reading that never waits for a writer."""
         with Session(self.engine.execution_options(**{_READ_ONLY: True}), autoflush=False) as session:

@@ -22,6 +22,7 @@ Every way in which this server says no.
     ├── ReportTooLarge             a report of more bytes than `narrows_metering` allows
     ├── ReportNotRead              the body is not a report
     ├── ReportNotTrusted           a signature, the chain or the license inside is wrong
+    ├── ClockInDoubt               the clock of this machine jumped while the server ran
     ├── LeaseNotRead               the body is not a request for a seat
     └── LeaseNotTrusted            a request for a seat of a license that is not ours
 
@@ -168,6 +169,12 @@ class ReportNotTrusted(ServerError):
     """The report reads well but cannot be attributed: a signature, the chain or its license is wrong."""
 
     code, status, title = "report_refused", 422, "The report is not accepted"
+
+
+class ClockInDoubt(ServerError):
+    """The clock of the server's machine jumped while it ran. It does nothing until it is right, or started anew."""
+
+    code, status, title = "clock_in_doubt", 503, "The clock of this server jumped"
 
 
 class LeaseNotRead(ServerError):

@@ -11,9 +11,9 @@ from narrows_licensing.signature import thumbprint
 from narrows_licensing.trust import Role, TrustBundle
 
 from narrows_server import rotation
+from narrows_server.clock import utc_now
 from narrows_server.errors import Invalid
 from narrows_server.keyring import open_keyring
-from narrows_server.office import utc_now
 from narrows_server.signer import read_passphrase
 from narrows_server.terminal import AsJson, Home, group, quoted, say, settings_of, show_json, show_table, write_file
 

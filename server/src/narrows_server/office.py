@@ -1,7 +1,8 @@
 """
 An opened state folder: the settings, the database, the keys and the clock that a command or the web app works with.
 
-The only place that asks the operating system for the time or for who is at the terminal; all else is handed them.
+The only place that asks the operating system for who is at the terminal, as `clock` does for the time; all else is
+handed them.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from narrows_server import schema
 from narrows_server.access import api_keys
 from narrows_server.audit import Occasion
+from narrows_server.clock import utc_now
 from narrows_server.database import Database
 from narrows_server.errors import Invalid
 from narrows_server.keyring import Keyring, make_keys, open_keyring, write_private
@@ -51,11 +53,6 @@ class Initialised:
     made_keys: bool
     upgraded_database: bool
     admin_key: str | None  # Only when it was made just now; it cannot be shown again.
-
-
-def utc_now() -> datetime:
-    """The time, aware and in UTC."""
-    return datetime.now(UTC)
 
 
 def initialise(settings: Settings, vendor: Seller | None, *, clock: Callable[[], datetime] = utc_now) -> Initialised:

@@ -12,6 +12,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
 from narrows_server.app import create_app
+from narrows_server.clock import WatchedClock
 from narrows_server.errors import Invalid
 from narrows_server.office import open_office
 from narrows_server.operation import tracing
@@ -43,7 +45,7 @@ def serve(settings: Settings, *, host: str, port: int, workers: int, say: Callab
     with open_office(settings):
         pass  # What is missing is said once, here, and not by every worker.
     config = uvicorn.Config(
-        partial(make_app, settings),
+        partial(make_app, settings, WatchedClock()),
         factory=True,
         http=PunctualProtocol,
         log_config=None,  # Each process sets up its own.
@@ -73,11 +75,11 @@ def serve(settings: Settings, *, host: str, port: int, workers: int, say: Callab
             settings.address.unlink(missing_ok=True)
 
 
-def make_app(settings: Settings) -> FastAPI:
+def make_app(settings: Settings, clock: Callable[[], datetime]) -> FastAPI:
     """The application of one process, with an office that is open as long as it runs."""
     set_up_log()
     stack = ExitStack()
-    office = stack.enter_context(open_office(settings))
+    office = stack.enter_context(open_office(settings, clock=clock))
     app = create_app(office, rates=office.settings.rates)
     if settings.is_traced:
         tracing.trace(app, office.database)

@@ -15,12 +15,14 @@ from narrows_server.alerts.limits import limits_of
 from narrows_server.alerts.models import Alert
 from narrows_server.alerts.rules import Finding
 from narrows_server.audit import Occasion
+from narrows_server.database import Database
 from narrows_server.errors import Invalid, NotFound
 from narrows_server.identity import new_id
 from narrows_server.usage import repository as usage
 from narrows_server.usage.service import SILENT_AFTER
 
 ACTOR = "server"
+_LOCK = 0x6E772D616C657274  # "nw-alert"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +64,19 @@ def reconcile(session: Session, findings: Sequence[Finding], *, occasion: Occasi
 
 
 def check(session: Session, *, at: datetime) -> Changed:
-    """Look around and keep track, as the server does every minute."""
+    """Look around and keep track, now."""
     return reconcile(session, find(session, at=at), occasion=Occasion(actor=ACTOR, at=at))
+
+
+def look_around(database: Database, *, at: datetime) -> bool:
+    """`check`, as one of several workers; whether it was this one that did it, and not another at the same time."""
+    with database.alone(_LOCK) as is_alone:
+        if is_alone:
+            with database.snapshot() as session:  # Which is most of the work, and keeps no writer waiting on SQLite.
+                findings = find(session, at=at)
+            with database.transaction() as session:
+                reconcile(session, findings, occasion=Occasion(actor=ACTOR, at=at))
+        return is_alone
 
 
 def acknowledge(session: Session, alert: Alert, *, occasion: Occasion) -> None:

@@ -13,7 +13,7 @@ from rich.progress import Progress as Bars
 from rich.progress import SpinnerColumn, TextColumn
 
 from narrows_server import wording
-from narrows_server.office import utc_now
+from narrows_server.clock import utc_now
 from narrows_server.operation import archive, doctor
 from narrows_server.operation.backup import back_up
 from narrows_server.operation.restore import restore as put_back

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from narrows_server import __version__, schema
 from narrows_server.access.caller import Caller
 from narrows_server.access.roles import Action
-from narrows_server.errors import NotInitialised
+from narrows_server.errors import ClockInDoubt, NotInitialised
 from narrows_server.operation.observing import Metrics
 from narrows_server.web import OfficeOf, allowed
 
@@ -36,14 +36,15 @@ def live() -> Health:
 
 @router.get("/health", summary="Whether the server and its database can do their work", response_model=Health)
 def health(office: OfficeOf) -> Response:
-    """For a readiness probe: 503 while the database is away, or is not at this release's schema."""
+    """For a readiness probe: 503 while the database is away or not at this release's schema, or the clock in doubt."""
     try:
+        office.clock()
         with office.database.snapshot() as session:
             session.execute(text("SELECT 1"))
         schema.require_current(office.database)
     except SQLAlchemyError:
         return _unready("the database does not answer")
-    except NotInitialised as error:
+    except (NotInitialised, ClockInDoubt) as error:
         return _unready(error.detail)
     return JSONResponse(Health(status="ok", version=__version__).model_dump())
 
