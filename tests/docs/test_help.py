@@ -55,7 +55,7 @@ def test_an_example_is_shown_and_is_understood(path: str) -> None:
         ALL[path].make_context(path, words[len(path.split()) :])  # Raises what a user would be told.
 
 
-@pytest.mark.parametrize("path", [path for path in ALL if not path.startswith("narrows-server ")])
+@pytest.mark.parametrize("path", ALL)
 def test_every_option_and_argument_says_in_a_sentence_what_it_is(path: str) -> None:
     unsaid = [one.name for one in ALL[path].params if not re.match(r"\S+ \S+.*", getattr(one, "help", None) or "")]
 

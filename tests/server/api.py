@@ -40,6 +40,7 @@ class Program:
         cursor = ""
         while True:
             page = self.get(f"{path}{'&' if '?' in path else '?'}{cursor}").json()
+            assert "items" in page, page
             found += page["items"]
             if page["next_cursor"] is None:
                 return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI
 from narrows.installation import key_path, write_secret
 from narrows.settings import Settings
-from narrows_licensing.signature import thumbprint
+from narrows_licensing.signature import public_key_to_text, thumbprint
 from narrows_licensing.trust import Role
 from narrows_metering.ledger import Ledger
-from narrows_metering.record import Kind
-from narrows_metering.report import Receipt, next_report, read_receipt
+from narrows_metering.record import Kind, Record
+from narrows_metering.report import Receipt, Report, encode_report, next_report, read_receipt, sign_report
 from narrows_metering.terms import Period
 from narrows_metering.testing import GB, a_delivery, an_encode, an_evidence
 from narrows_server.audit import Occasion
@@ -212,6 +212,21 @@ def a_site(office: Office, folder: Path, *, customer_id: str = "kanal", contract
     """A fresh installation under a fresh license."""
     folder.mkdir(parents=True)
     return Site(folder=folder, license_token=a_license(office, customer_id=customer_id, contract_id=contract_id)[1])
+
+
+def a_report(site: Site, records: Sequence[Record], *, license_token: str | None = None) -> tuple[bytes, str]:
+    """A report of exactly *records*, whatever a ledger would send next."""
+    body = encode_report(
+        Report(
+            installation_id=site.installation_id,
+            public_key=public_key_to_text(site.key.public_key()),
+            license_token=license_token or site.license_token,
+            sdk="narrows 0.1.0",
+            nonce_previous=None,
+            records=tuple(records),
+        )
+    )
+    return body, sign_report(body, site.key)
 
 
 def send(browser: Browser, report: tuple[bytes, str]) -> httpx.Response:

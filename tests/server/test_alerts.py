@@ -10,22 +10,28 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from narrows_metering.record import Kind
+from narrows_metering.terms import Period
+from narrows_metering.testing import GB, a_delivery, an_encode, an_evidence, some_records
 from narrows_server import schema
 from narrows_server.access.roles import Role
-from narrows_server.alerts import rules, service
+from narrows_server.alerts import limits, repository, rules, service
 from narrows_server.alerts.rules import Cause, Finding, Month
 from narrows_server.app import create_app
 from narrows_server.cli import app as commands_app
+from narrows_server.contracts.service import require_contract
 from narrows_server.database import Database
 from narrows_server.licenses.drafts import draft_renewal
 from narrows_server.licenses.models import IssuedLicense
 from narrows_server.licenses.service import issue_draft, require_license
 from narrows_server.office import Office
+from narrows_server.statements import service as statements
+from narrows_server.statements.closing import Result
 from narrows_server.usage.models import Installation, OpenGap
 from typer.testing import CliRunner
 
 from .api import a_program
-from .builders import NOW, Browser, Clock, Site, a_contract, a_license, an_occasion, send, some_usage
+from .builders import NOW, Browser, Clock, Site, a_contract, a_license, a_report, an_occasion, send, some_usage
 from .postgres import Postgres
 
 
@@ -162,6 +168,19 @@ class TestKeepingTrack:
     def test_two_causes_of_one_thing_are_two_alerts(self, office: Office) -> None:
         assert self.look(office, a_finding(), a_finding(Cause.FORK)) == (2, 0)
 
+    def test_of_those_of_one_moment_the_worst_comes_first_on_every_page(self, office: Office, clock: Clock) -> None:
+        self.look(office, *(a_finding(cause, f"i{number}") for number in (2, 1, 3) for cause in reversed(Cause)))
+        owner, ordered = a_program(office), [(cause, f"i{number}") for cause in Cause for number in (3, 2, 1)]
+        for limit in (1, 2, 5, 18):
+            assert [(row["cause"], row["subject"]) for row in owner.items(f"/v1/alerts?limit={limit}")] == ordered
+        clock.advance(minutes=1)
+        self.look(office, a_finding(Cause.SILENT, "i4"), *(a_finding(cause, subject) for cause, subject in ordered))
+        with office.database.snapshot() as session:
+            worst = repository.worst_alerts(session, count=7)
+
+        assert owner.items("/v1/alerts")[0]["subject"] == "i4"
+        assert [(one.cause, one.subject) for one in worst] == [*ordered[:6], (Cause.SILENT, "i4")]
+
     def test_who_acknowledges_is_remembered_and_it_stays_open(self, office: Office) -> None:
         self.look(office, a_finding())
         owner = a_program(office)
@@ -206,10 +225,31 @@ def test_of_two_workers_one_looks_around_and_the_other_leaves_it(postgres: Postg
     database.close()
 
 
+def bill(
+    office: Office, site: Site, clock: Clock, month: str, *, delivered: int = 800 * GB, ours: int = 800_000
+) -> None:
+    """Deliver a film in a month, and close it: our share is two euros unless it is said otherwise."""
+    period = Period.from_text(month)
+    clock.at = period.end - timedelta(days=1)
+    site.record(
+        (Kind.ENCODE, an_encode(month, asset=month)),
+        (Kind.EVIDENCE, an_evidence(month, asset=month, ours=ours)),
+        (Kind.DELIVERY, a_delivery(month, delivered=delivered, start=period.start)),
+        at=clock.at,
+    )
+    receipt = send(Browser(create_app(office)), site.report()).json()["receipt"]
+    site.acknowledge(receipt, office)
+    clock.advance(days=12)
+    with office.database.transaction() as session:
+        assert statements.close(session, "kanal-1", period, occasion=an_occasion(clock.at)).result == Result.INVOICED
+
+
 class TestLookingAround:
-    def found(self, office: Office) -> set[tuple[str, str]]:
+    def found(self, office: Office, *causes: Cause) -> set[tuple[str, str]]:
+        """What there is to look at now; with *causes*, for these alone."""
         with office.database.snapshot() as session:
-            return {(finding.cause.value, finding.subject) for finding in service.find(session, at=office.clock())}
+            findings = service.find(session, at=office.clock())
+        return {(one.cause.value, one.subject) for one in findings if one.cause in (causes or Cause)}
 
     def test_silence_and_its_end(self, office: Office, site: Site, clock: Clock) -> None:
         site.record(*some_usage())
@@ -230,6 +270,37 @@ class TestLookingAround:
             send(Browser(create_app(office)), one.report())
 
         assert self.found(office) == {("fork", site.installation_id)}
+
+    def test_a_gap_until_what_is_missing_arrives(self, office: Office, site: Site) -> None:
+        records = some_records(some_usage(), installation_id=site.installation_id)
+        send(Browser(create_app(office)), a_report(site, records[2:]))
+        assert self.found(office) == {("gap", site.installation_id)}
+        send(Browser(create_app(office)), a_report(site, records))
+
+        assert self.found(office) == set()
+
+    def test_a_month_over_its_limit_and_one_that_costs_much_more_than_those_before(
+        self, office: Office, site: Site, clock: Clock
+    ) -> None:
+        bill(office, site, clock, "2026-11")
+        assert self.found(office, Cause.SPEND) == set()
+        for most, found in ((199, {("spend", "kanal-1")}), (None, set())):
+            with office.database.transaction() as session:
+                limits.set_limit(session, require_contract(session, "kanal-1"), most, occasion=an_occasion(clock.at))
+            assert self.found(office, Cause.SPEND) == found
+        bill(office, site, clock, "2026-12")
+        assert self.found(office, Cause.SPEND) == set()
+        bill(office, site, clock, "2027-01", delivered=1300 * GB)
+
+        assert self.found(office, Cause.SPEND) == {("spend", "kanal-1")}
+
+    def test_a_month_that_saves_much_less_than_those_before(self, office: Office, site: Site, clock: Clock) -> None:
+        for month in ("2026-11", "2026-12"):
+            bill(office, site, clock, month)
+            assert self.found(office, Cause.DRIFT) == set()
+        bill(office, site, clock, "2027-01", ours=900_000)
+
+        assert self.found(office, Cause.DRIFT) == {("drift", "kanal-1")}
 
     def test_an_expiring_license_until_it_is_renewed(self, office: Office, clock: Clock) -> None:
         a_contract(office)

@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from narrows_licensing.development import DEVELOPMENT_KEY, development_license
-from narrows_licensing.signature import Typ, public_key_to_text, sign
+from narrows_licensing.signature import Typ, sign
 from narrows_metering.chain import merkle_root
 from narrows_metering.record import Kind, Record
-from narrows_metering.report import Report, encode_report, sign_report
+from narrows_metering.report import sign_report
 from narrows_metering.testing import GB, a_delivery, some_records
 from narrows_server.app import create_app
 from narrows_server.licenses import service as licenses
@@ -31,6 +31,7 @@ from .builders import (
     Site,
     a_contract,
     a_license,
+    a_report,
     a_site,
     an_occasion,
     send,
@@ -47,21 +48,6 @@ def stored(office: Office) -> list[tuple[str, int]]:
 def delivered_bytes(office: Office) -> int:
     with office.database.snapshot() as session:
         return sum(overview.installation.delivered_bytes for overview in repository.overviews(session))
-
-
-def a_report(site: Site, records: list[Record], *, license_token: str | None = None) -> tuple[bytes, str]:
-    """A report of exactly *records*, whatever a ledger would send next."""
-    body = encode_report(
-        Report(
-            installation_id=site.installation_id,
-            public_key=public_key_to_text(site.key.public_key()),
-            license_token=license_token or site.license_token,
-            sdk="narrows 0.1.0",
-            nonce_previous=None,
-            records=tuple(records),
-        )
-    )
-    return body, sign_report(body, site.key)
 
 
 def deliveries(site: Site, count: int, *, delivered: int = GB) -> list[Record]:

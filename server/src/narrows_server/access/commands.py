@@ -19,7 +19,7 @@ from narrows_server.terminal import AsJson, Home, group, office_of, quoted, say,
 
 api_key_commands = group("The keys with which programs use the API.")
 
-KeyId = Annotated[str, typer.Argument(metavar="ID")]
+KeyId = Annotated[str, typer.Argument(metavar="KEY", help="Its id, as `api-key list` shows it.")]
 
 
 @api_key_commands.command("make")

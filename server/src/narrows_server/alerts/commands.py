@@ -75,7 +75,10 @@ def list_alerts(
 
 
 @alerts.command("acknowledge")
-def acknowledge(alert_id: Annotated[str, typer.Argument(metavar="ALERT")], home: Home = None) -> None:
+def acknowledge(
+    alert_id: Annotated[str, typer.Argument(metavar="ALERT", help="Its id, as `alert list` shows it.")],
+    home: Home = None,
+) -> None:
     """
     Say that somebody looks at an alert. It closes by itself when its cause is gone.
 

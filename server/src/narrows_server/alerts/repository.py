@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session, aliased
 
 from narrows_server.alerts.models import Alert
-from narrows_server.alerts.rules import EXPIRES_WITHIN, Forked, Month
+from narrows_server.alerts.rules import EXPIRES_WITHIN, Cause, Forked, Month
 from narrows_server.licenses.models import IssuedLicense
 from narrows_server.paging import Paged, Paging, read_page
 from narrows_server.statements.models import Statement, StatementRollup
@@ -16,6 +16,8 @@ from narrows_server.usage.models import Fork, Installation
 
 SILENT_MAX = 1_000  # More than people look at; the installations that have been silent longest.
 MONTHS_MAX = 4
+# What touches the books most is the greatest.
+_WEIGHT = case({cause.value: -place for place, cause in enumerate(Cause)}, value=Alert.cause)
 _FIGURES = ("customer_id", "period", "currency", "share_minor", "saved_bytes", "baseline_bytes")
 
 
@@ -29,13 +31,26 @@ def get_alert(session: Session, alert_id: str) -> Alert | None:
 
 
 def alert_page(session: Session, at: Paging, *, customer_id: str | None = None, is_open: bool = False) -> Paged[Alert]:
-    """A page of alerts, newest first: of all customers or of one, all or those that are not closed."""
+    """
+    A page of alerts: of all customers or of one, all or those that are not closed.
+
+    Newest first; of those that one look around has opened the worst.
+    """
     query = select(Alert)
     if customer_id is not None:
         query = query.where(Alert.customer_id == customer_id)
     if is_open:
         query = query.where(Alert.closed_at.is_(None))
-    return read_page(session, query, by=(Alert.opened_at, Alert.id), at=at)
+    return read_page(session, query, by=(Alert.opened_at, _WEIGHT, Alert.subject, Alert.id), at=at)
+
+
+def worst_alerts(session: Session, *, count: int, customer_id: str | None = None) -> list[Alert]:
+    """Of those that are not closed what touches the books most; of the same cause the newest."""
+    query = select(Alert).where(Alert.closed_at.is_(None))
+    if customer_id is not None:
+        query = query.where(Alert.customer_id == customer_id)
+    ordered = query.order_by(_WEIGHT.desc(), Alert.opened_at.desc(), Alert.subject.desc())
+    return list(session.scalars(ordered.limit(count)))
 
 
 def forked(session: Session) -> list[Forked]:

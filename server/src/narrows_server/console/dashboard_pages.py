@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any
@@ -16,8 +15,6 @@ from narrows_server import wording
 from narrows_server.access.roles import Action
 from narrows_server.alerts import repository as alerts
 from narrows_server.alerts.limits import limits_of
-from narrows_server.alerts.models import Alert
-from narrows_server.alerts.rules import Cause
 from narrows_server.console import savings
 from narrows_server.console.gate import Posted, own_path
 from narrows_server.console.room import Room, entering
@@ -82,7 +79,6 @@ def _of_vendor(session: Session, room: Room, *, since: str) -> dict[str, Any]:
     now, may = room.office.clock(), room.caller.may
     reads = may(Action.STATEMENTS_READ)
     months = rollup.by_month(session, since=since) if reads else {}
-    found = alerts.alert_page(session, Paging(limit=ALERTS), is_open=True) if may(Action.ALERTS_READ) else None
     valid, issued = licenses.count_licenses(session, at=now) if may(Action.LICENSES_READ) else (0, 0)
     return {
         "months": savings.months_of(months),
@@ -90,7 +86,7 @@ def _of_vendor(session: Session, room: Room, *, since: str) -> dict[str, Any]:
         "assets": rollup.top_assets(session, count=ASSETS) if reads else [],
         "customers": _best_customers(session, since=since) if reads else _first_customers(session),
         "customer_count": count_customers(session),
-        "alerts": _worst_first(found.rows) if found else [],
+        "alerts": alerts.worst_alerts(session, count=ALERTS) if may(Action.ALERTS_READ) else [],
         "valid_licenses": valid,
         "licenses": issued,
         "installations": usage.count_installations(session),
@@ -197,17 +193,9 @@ def _of_customer(session: Session, room: Room, customer_id: str, *, since: str) 
         "unpaid": [one for one in issued if found[one.id].receivable_minor > 0],
         "standings": found,
         "licenses": [(one, state(one, now)) for one in licenses.list_licenses_of(session, customer_id)],
-        "alerts": _worst_first(
-            alerts.alert_page(session, Paging(limit=ALERTS), customer_id=customer_id, is_open=True).rows
-        ),
+        "alerts": alerts.worst_alerts(session, count=ALERTS, customer_id=customer_id),
         "limits": _limits(session, customer_id, today=now.date()),
     }
-
-
-def _worst_first(found: Sequence[Alert]) -> list[Alert]:
-    """What touches the books most; of the same cause the newest."""
-    order = list(Cause)
-    return sorted(found, key=lambda one: order.index(Cause(one.cause)))
 
 
 def _limits(session: Session, customer_id: str, *, today: date) -> list[tuple[str, str, str]]:

@@ -23,6 +23,7 @@ contracts = group("The terms between a customer and us.")
 tariffs = group("What customers pay for bandwidth.")
 
 ChosenId = Annotated[str | None, typer.Option("--id", help="An id of your choice instead of one that is made up.")]
+ContractId = Annotated[str, typer.Argument(metavar="CONTRACT", help="Its id, as `contract list` shows it.")]
 DocumentFile = Annotated[str, typer.Argument(metavar="FILE", help="A JSON document; - reads the standard input.")]
 
 
@@ -60,7 +61,10 @@ def list_tariffs(home: Home = None, as_json: AsJson = False) -> None:
 
 
 @tariffs.command("show")
-def show_tariff(tariff_id: Annotated[str, typer.Argument(metavar="ID")], home: Home = None) -> None:
+def show_tariff(
+    tariff_id: Annotated[str, typer.Argument(metavar="TARIFF", help="Its id, as `tariff list` shows it.")],
+    home: Home = None,
+) -> None:
     """
     Print the document of a tariff, as it was added.
 
@@ -101,7 +105,7 @@ def add_contract(file: DocumentFile, contract_id: ChosenId = None, home: Home = 
 
 @contracts.command("amend")
 def amend_contract(
-    contract_id: Annotated[str, typer.Argument(metavar="ID")],
+    contract_id: ContractId,
     file: DocumentFile,
     effective: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The first day of the new terms.")],
     reason: Annotated[str | None, typer.Option(help="For the audit trail.")] = None,
@@ -174,7 +178,7 @@ def list_contracts(home: Home = None, as_json: AsJson = False) -> None:
 
 @contracts.command("show")
 def show_contract(
-    contract_id: Annotated[str, typer.Argument(metavar="ID")],
+    contract_id: ContractId,
     on: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day whose terms to show; today if left out.")
     ] = None,
@@ -192,9 +196,7 @@ def show_contract(
 
 
 @contracts.command("history")
-def show_history(
-    contract_id: Annotated[str, typer.Argument(metavar="ID")], home: Home = None, as_json: AsJson = False
-) -> None:
+def show_history(contract_id: ContractId, home: Home = None, as_json: AsJson = False) -> None:
     """
     Show every version of a contract: what changed, from when on, who recorded it and why.
 

@@ -12,6 +12,7 @@ from narrows_metering.terms import Period
 
 from narrows_server import wording
 from narrows_server.contracts import repository, service
+from narrows_server.contracts.commands import ContractId
 from narrows_server.contracts.credits import Movement, move
 from narrows_server.contracts.reading import to_minor
 from narrows_server.errors import Invalid
@@ -21,7 +22,6 @@ rates = group("Exchange rates, for contracts whose tariff is in another currency
 credit = group("Prepaid credit of contracts: bought, drawn down by invoices, paid out.")
 cdn_invoices = group("What CDNs invoiced, for contracts that value savings by it.")
 
-ContractId = Annotated[str, typer.Argument(metavar="CONTRACT")]
 AmountText = Annotated[str, typer.Argument(metavar="AMOUNT", help="In major units: 1250.00.")]
 
 

@@ -22,7 +22,7 @@ from narrows_server.terminal import AsJson, Home, group, office_of, quoted, say,
 
 invoices = group("Invoices and credit notes; invoices are issued by closing a month.")
 
-Number = Annotated[str, typer.Argument(metavar="NUMBER")]
+Number = Annotated[str, typer.Argument(metavar="NUMBER", help="As it stands on the invoice or credit note.")]
 
 
 class Syntax(StrEnum):

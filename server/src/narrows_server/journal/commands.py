@@ -13,14 +13,12 @@ from narrows_server.terminal import EXIT_ATTENTION, AsJson, Home, group, office_
 
 journal = group("The double-entry journal: every event of money, debits and credits.")
 
-Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
-
 
 @journal.command("list")
 def list_entries(
     customer: Annotated[str | None, typer.Option(help="Of this customer alone.")] = None,
-    since: Day = None,
-    until: Day = None,
+    since: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The first day of posting.")] = None,
+    until: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The last day of posting.")] = None,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:

@@ -24,7 +24,7 @@ licenses = group("The licenses that customers put beside their apps.")
 revocations = group("The list of licenses that were taken back or suspended.")
 enrolment_commands.register(licenses)
 
-LicenseId = Annotated[str, typer.Argument(metavar="ID")]
+LicenseId = Annotated[str, typer.Argument(metavar="LICENSE", help="Its id, as `license list` shows it.")]
 Out = Annotated[Path | None, typer.Option(help="Where to write the license file.")]
 Bind = Annotated[
     str,
@@ -136,7 +136,7 @@ def transfer(license_id: LicenseId, bind: Bind, out: Out = None, home: Home = No
 
 @licenses.command("approve")
 def approve(
-    proposal_id: Annotated[str, typer.Argument(metavar="PROPOSAL")],
+    proposal_id: Annotated[str, typer.Argument(metavar="PROPOSAL", help="Its id, as `license proposals` shows it.")],
     out: Out = None,
     home: Home = None,
     as_json: AsJson = False,

@@ -68,7 +68,8 @@ def enrol_installation(
 
 
 def withdraw_certificate(
-    certificate_id: Annotated[str, typer.Argument(metavar="CERTIFICATE")], home: Home = None
+    certificate_id: Annotated[str, typer.Argument(metavar="CERTIFICATE", help="Its id, as `license enrol` says it.")],
+    home: Home = None,
 ) -> None:
     """
     Take back the certificate of one installation or relay, and publish the next list. Its customer's licenses stay.

@@ -21,7 +21,17 @@ entities = group("Our legal entities: who the invoices are from.")
 billing = group("What invoices need to know of a customer: country, VAT id, language.")
 
 Address = Annotated[list[str] | None, typer.Option("--address", help="A line of the address; repeat it.")]
-Text = Annotated[str | None, typer.Option()]
+EntityId = Annotated[str, typer.Argument(metavar="ENTITY", help="Its id, as `entity list` shows it.")]
+CustomerId = Annotated[str, typer.Argument(metavar="CUSTOMER", help="Their id, as `customer list` shows it.")]
+Postcode = Annotated[str | None, typer.Option(help="Of the address.")]
+City = Annotated[str | None, typer.Option(help="Of the address.")]
+Email = Annotated[str | None, typer.Option(help="Where customers write to about invoices.")]
+VatId = Annotated[str | None, typer.Option(help="Without one, no VAT is charged.")]
+TaxId = Annotated[str | None, typer.Option(help="A tax number that is no VAT id.")]
+Registration = Annotated[str | None, typer.Option(help="Register and number.")]
+Iban = Annotated[str | None, typer.Option(help="The account that invoices are paid to.")]
+Bic = Annotated[str | None, typer.Option(help="Of that account's bank.")]
+Bank = Annotated[str | None, typer.Option(help="The name of that bank.")]
 
 
 @entities.command("add")
@@ -30,15 +40,15 @@ def add_entity(
     country: Annotated[str, typer.Option(help="ISO 3166-1, such as DE.")],
     entity_id: Annotated[str | None, typer.Option("--id", help="An id of your choice.")] = None,
     address: Address = None,
-    postcode: Text = None,
-    city: Text = None,
-    email: Text = None,
-    vat_id: Annotated[str | None, typer.Option(help="Without one, no VAT is charged.")] = None,
-    tax_id: Annotated[str | None, typer.Option(help="A tax number that is no VAT id.")] = None,
-    registration: Annotated[str | None, typer.Option(help="Register and number.")] = None,
-    iban: Text = None,
-    bic: Text = None,
-    bank: Text = None,
+    postcode: Postcode = None,
+    city: City = None,
+    email: Email = None,
+    vat_id: VatId = None,
+    tax_id: TaxId = None,
+    registration: Registration = None,
+    iban: Iban = None,
+    bic: Bic = None,
+    bank: Bank = None,
     base_currency: Annotated[str, typer.Option(help="Of its tax returns, ISO 4217.")] = "EUR",
     home: Home = None,
     as_json: AsJson = False,
@@ -74,20 +84,20 @@ def add_entity(
 
 @entities.command("set")
 def set_entity(
-    entity_id: Annotated[str, typer.Argument(metavar="ID")],
-    name: Text = None,
-    country: Text = None,
+    entity_id: EntityId,
+    name: Annotated[str | None, typer.Option(help="As it is to stand on invoices.")] = None,
+    country: Annotated[str | None, typer.Option(help="ISO 3166-1, such as DE.")] = None,
     address: Address = None,
-    postcode: Text = None,
-    city: Text = None,
-    email: Text = None,
-    vat_id: Text = None,
-    tax_id: Text = None,
-    registration: Text = None,
-    iban: Text = None,
-    bic: Text = None,
-    bank: Text = None,
-    base_currency: Text = None,
+    postcode: Postcode = None,
+    city: City = None,
+    email: Email = None,
+    vat_id: VatId = None,
+    tax_id: TaxId = None,
+    registration: Registration = None,
+    iban: Iban = None,
+    bic: Bic = None,
+    bank: Bank = None,
+    base_currency: Annotated[str | None, typer.Option(help="Of its tax returns, ISO 4217.")] = None,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
@@ -144,7 +154,7 @@ def list_entities(home: Home = None, as_json: AsJson = False) -> None:
 
 @entities.command("numbers")
 def set_numbers(
-    entity_id: Annotated[str, typer.Argument(metavar="ID")],
+    entity_id: EntityId,
     pattern: Annotated[
         str, typer.Argument(help="Capitals, digits, . / -, {year}, {month}, and {number:06} at the end.")
     ],
@@ -166,14 +176,14 @@ def set_numbers(
 
 @billing.command("set")
 def set_billing(
-    customer_id: Annotated[str, typer.Argument(metavar="CUSTOMER")],
+    customer_id: CustomerId,
     country: Annotated[str | None, typer.Option(help="ISO 3166-1; decides about VAT.")] = None,
     vat_id: Annotated[str | None, typer.Option(help="Its form is checked; the check is kept.")] = None,
-    postcode: Text = None,
-    city: Text = None,
+    postcode: Postcode = None,
+    city: City = None,
     language: Annotated[str | None, typer.Option(help=f"Of invoices: {', '.join(service.LANGUAGES)}.")] = None,
     reference: Annotated[str | None, typer.Option(help="What the customer finds the invoice by.")] = None,
-    purchase_order: Text = None,
+    purchase_order: Annotated[str | None, typer.Option(help="The customer's order number, for invoices.")] = None,
     electronic_address: Annotated[str | None, typer.Option(metavar="SCHEME:ID", help="Such as 0204:991-1…")] = None,
     home: Home = None,
     as_json: AsJson = False,
@@ -204,9 +214,7 @@ def set_billing(
 
 
 @billing.command("show")
-def show_billing(
-    customer_id: Annotated[str, typer.Argument(metavar="CUSTOMER")], home: Home = None, as_json: AsJson = False
-) -> None:
+def show_billing(customer_id: CustomerId, home: Home = None, as_json: AsJson = False) -> None:
     """
     Show a customer as the addressee of invoices, and every check of its VAT id.
 
@@ -226,7 +234,7 @@ def show_billing(
 
 @billing.command("record-vies")
 def record_vies(
-    customer_id: Annotated[str, typer.Argument(metavar="CUSTOMER")],
+    customer_id: CustomerId,
     valid: Annotated[bool, typer.Option("--valid/--invalid", help="What VIES answered.")],
     consultation_number: Annotated[str | None, typer.Option("--number", help="Of the consultation.")] = None,
     detail: Annotated[str | None, typer.Option(help="Name and address, or the reason.")] = None,

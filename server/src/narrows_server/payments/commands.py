@@ -21,7 +21,7 @@ from narrows_server.terminal import AsJson, Home, group, office_of, quoted, say,
 payments = group("Money that customers paid, what it is for, and what they owe.")
 
 Day = Annotated[datetime | None, typer.Option("--on", formats=["%Y-%m-%d"], help="The bank's day; today if left out.")]
-PaymentId = Annotated[str, typer.Argument(metavar="PAYMENT")]
+PaymentId = Annotated[str, typer.Argument(metavar="PAYMENT", help="Its id, as `payment list` shows it.")]
 
 
 @payments.command("record")
@@ -35,7 +35,7 @@ def record(
         list[str] | None, typer.Option(help="What it is for; repeat it. Those due first if left out.")
     ] = None,
     entity: Annotated[str | None, typer.Option(help="Who was paid; the first entity if left out.")] = None,
-    note: Annotated[str | None, typer.Option()] = None,
+    note: Annotated[str | None, typer.Option(help="For whoever reads the books.")] = None,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
@@ -170,8 +170,10 @@ def list_payments(
 @payments.command("account")
 def show_account(
     customer: Annotated[str, typer.Argument(help="The customer's id.")],
-    first_day: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"])],
-    last_day: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"])],
+    first_day: Annotated[
+        datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day, like 2026-12-01.")
+    ],
+    last_day: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="The last day, like 2026-12-31.")],
     currency: Annotated[str, typer.Option(help="ISO 4217.")] = "EUR",
     entity: Annotated[str | None, typer.Option(help="Who is owed; the first entity if left out.")] = None,
     pdf: Annotated[Path | None, typer.Option(help="Where to write it for people.")] = None,

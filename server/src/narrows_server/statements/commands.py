@@ -40,7 +40,7 @@ from narrows_server.terminal import (
 
 statements = group("The monthly accounts of savings.")
 
-StatementId = Annotated[str, typer.Argument(metavar="ID")]
+StatementId = Annotated[str, typer.Argument(metavar="STATEMENT", help="Its id, as `statement list` shows it.")]
 
 
 def close_month(

@@ -16,7 +16,7 @@ from narrows_server.webhooks.outbox import ALL, CATALOGUE
 
 webhooks = group("Where events are sent (Standard Webhooks).")
 
-WebhookId = Annotated[str, typer.Argument(metavar="WEBHOOK")]
+WebhookId = Annotated[str, typer.Argument(metavar="WEBHOOK", help="Its id, as `webhook list` shows it.")]
 
 
 @webhooks.command("add")
@@ -129,7 +129,10 @@ def list_deliveries(webhook_id: WebhookId, home: Home = None, as_json: AsJson = 
 
 
 @webhooks.command("replay")
-def replay(delivery_id: Annotated[str, typer.Argument(metavar="DELIVERY")], home: Home = None) -> None:
+def replay(
+    delivery_id: Annotated[str, typer.Argument(metavar="DELIVERY", help="Its id, as `webhook deliveries` shows it.")],
+    home: Home = None,
+) -> None:
     """
     Send an event again, with the same id; a running server does it.
 
