@@ -31,9 +31,8 @@ from narrows_server.transparency.models import Leaf, Node
 from sqlalchemy import event, func, select, text
 from sqlalchemy.exc import DatabaseError
 
-from .builders import Browser, Clock, FailingAfter, PowerCut, Site, a_contract, a_license, a_site, send
+from .builders import Browser, Clock, FailingAfter, PowerCut, Site, a_contract, a_license, a_report, a_site, send
 from .postgres import Postgres
-from .test_usage import a_report
 
 
 def report_some(office: Office, browser: Browser, site: Site, count: int) -> list[Receipt]:

@@ -20,6 +20,7 @@ from narrows_server.errors import Invalid, NotFound
 from narrows_server.invoices.repository import invoices_by_id
 from narrows_server.statements import repository, service
 from narrows_server.statements.drawing import earlier_months
+from narrows_server.statements.life import read_life
 
 MONTHS_SHOWN = 12
 ROWS_SHOWN = 50
@@ -124,9 +125,12 @@ def _outcomes(room: Room, session: Session, period: Period) -> dict[str, Any]:
     for name in shown:
         outcome = ended.get(name)
         rows.append((contracts[name], outcome, issued.get(outcome.invoice_id or "") if outcome else None))
+    drawn = [one.statement_id for one in (ended.get(name) for name in shown) if one and one.statement_id]
+    steps, now = repository.steps_by_statement(session, drawn), room.office.clock()
     return {
         "period": str(period),
         "rows": rows,
+        "standings": {name: read_life(steps.get(name, []), now=now).standing.value for name in drawn},
         "total": len(names),
         "counts": counts,
         "after": after,
