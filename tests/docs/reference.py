@@ -60,18 +60,18 @@ The description for programs is at `/v1/openapi.json` (OpenAPI {description["ope
 def errors() -> str:
     """What the SDK raises, and every code that a problem document may have."""
     tree = inspect.cleandoc((narrows.errors.__doc__ or "").split("\n\n", 1)[1])
-    codes: dict[str, tuple[int, str, str]] = {
-        kind.code: (kind.status, kind.title, (kind.__doc__ or "").strip().splitlines()[0])
+    codes: list[tuple[str, int, str, str]] = [
+        (kind.code, kind.status, kind.title, (kind.__doc__ or "").strip().splitlines()[0])
         for kind in _kinds(ServerError)
-    }
-    codes |= {code: (status, title, "") for code, (status, title) in OTHER_CODES.items()}
-    codes |= {
-        reason.value: (403, explanation.sentence, "A license permits no encode.")
+    ]
+    codes += [(code, *told) for code, told in OTHER_CODES.items()]
+    codes += [
+        (reason.value, 403, explanation.sentence, "A license permits no encode.")
         for reason, explanation in EXPLANATIONS.items()
-    }
+    ]
     rows = "".join(
         f"| `{code}` | {status} | {title} | {note.replace('|', chr(92) + '|')} |\n"
-        for code, (status, title, note) in sorted(codes.items())
+        for code, status, title, note in sorted(set(codes))
     )
     return f"""{_WRITTEN}
 # Errors

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from narrows_metering.receipt import Receipt
 from narrows_metering.record import Kind, Record
 from narrows_metering.testing import GB, a_delivery, a_receipt, a_receipt_token, an_encode, some_records
@@ -39,6 +40,12 @@ def test_migrating_an_empty_database_gives_the_tables_of_the_models(tmp_path: Pa
             assert differences(connection) == []
     finally:
         database.close()
+
+
+def test_the_newest_revision_is_the_one_that_alembic_ends_at() -> None:
+    script = ScriptDirectory(str(Path(schema.__file__).parent / "migrations"))
+
+    assert schema.newest_revision() == script.get_current_head()
 
 
 def differences(connection: Connection) -> list[object]:

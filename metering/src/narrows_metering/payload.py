@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from narrows_metering.canonical import INTEGER_MAX
-from narrows_metering.members import Members, MemberUnreadable
+from narrows_metering.payload_members import Members, MemberUnreadable
 from narrows_metering.savings import QualityPoint
 from narrows_metering.segments import MeasuredSegments, Part
 

@@ -13,9 +13,8 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from fastapi import Query
 from pydantic import BaseModel
 from sqlalchemy import ColumnElement, Select, literal, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -36,21 +35,6 @@ class Paging:
 
     cursor: str | None = None
     limit: int = PAGE_ROWS
-
-
-def _paging(
-    cursor: Annotated[
-        str | None,
-        Query(
-            max_length=CURSOR_CHARACTERS_MAX, description="`next_cursor` of the page before; leave out for the first."
-        ),
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=PAGE_ROWS_MAX, description="How many items at most.")] = PAGE_ROWS,
-) -> Paging:
-    return Paging(cursor=cursor, limit=limit)
-
-
-paging = _paging  # For `Annotated[Paging, Depends(paging)]`; see `web.PagingOf`.
 
 
 class Page(BaseModel, Generic[Item]):

@@ -27,13 +27,21 @@ RETRY_AFTER_SECONDS = 5
 
 # Codes that no class of `errors` has: expected outcomes of one endpoint, and what the framework refuses.
 OTHER_CODES = {
-    "gap": (409, "Records are missing before this report"),
-    "conflict": (409, "This installation has reported something else before"),
-    "no_seat": (409, "Every seat is taken"),
-    "borrowed_too_long": (422, "A seat is not lent for so long"),
-    "bad_request": (400, "Bad Request"),
-    "method_not_allowed": (405, "Method Not Allowed"),
-    "busy": (503, "The server is busy"),
+    "gap": (409, "Records are missing before this report", "The SDK sends them, and then this report again."),
+    "conflict": (
+        409,
+        "This installation has reported something else before",
+        "Its machine was copied or restored from a backup; the SDK goes on under a new name.",
+    ),
+    "no_seat": (409, "Every seat is taken", "As many encodes run as the floating license permits at once."),
+    "borrowed_too_long": (422, "A seat is not lent for so long", "The license says for how many days."),
+    "bad_request": (400, "Bad Request", "The request itself cannot be read."),
+    "method_not_allowed": (405, "Method Not Allowed", "The path exists, and this method of it does not."),
+    "busy": (
+        503,
+        "The server is busy",
+        "The database did not answer in time. Nothing was changed; send the same request again.",
+    ),
 }
 
 

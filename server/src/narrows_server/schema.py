@@ -6,12 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import Connection, MetaData, inspect, text
 
 from narrows_server import audit, idempotency
 from narrows_server.access import models as access
@@ -33,6 +30,9 @@ from narrows_server.statements import models as statements
 from narrows_server.transparency import models as transparency
 from narrows_server.usage import models as usage
 from narrows_server.webhooks import models as webhooks
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 # Importing them is what registers the tables.
 MODULES_WITH_TABLES = (
@@ -57,20 +57,25 @@ MODULES_WITH_TABLES = (
     webhooks,
 )
 TABLES: MetaData = Base.metadata
+_MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def upgrade(database: Database, *, to: str = "head") -> bool:
     """Bring *database* to the newest revision, or *to* an older one; True unless it was at the newest already."""
+    from alembic import command  # Late: only `init` and a restore take it, and it is slow to load.
+
     config = _config()
     with _remodelling(database) as connection:
-        before = MigrationContext.configure(connection).get_current_revision()
+        before = _revision(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, to)
-    return before != _newest(config)
+    return before != newest_revision()
 
 
 def downgrade(database: Database, *, to: str) -> None:
     """Take *database* back to an older revision, which loses what only newer ones can hold."""
+    from alembic import command
+
     config = _config()
     with _remodelling(database) as connection:
         config.attributes["connection"] = connection
@@ -104,24 +109,29 @@ def _remodelling(database: Database) -> Iterator[Connection]:
 def require_current(database: Database) -> None:
     """Raise `NotInitialised` unless *database* is at the newest revision."""
     with database.engine.connect() as connection:
-        revision = MigrationContext.configure(connection).get_current_revision()
-    newest = _newest_here()
+        revision = _revision(connection)
+    newest = newest_revision()
     if revision != newest:
         raise NotInitialised(f"the database is at revision {revision}, not {newest}; run: narrows-server init")
 
 
+@cache
+def newest_revision() -> str:
+    """The last migration, by its file's name: asked by every command and at every probe."""
+    return max(path.name for path in (_MIGRATIONS / "versions").glob("[0-9]*_*.py")).partition("_")[0]
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    return None if revision is None else str(revision)
+
+
 def _config() -> Config:
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
-
-
-@cache
-def _newest_here() -> str | None:
-    # Asked at every probe, and it reads all migrations.
-    return _newest(_config())
-
-
-def _newest(config: Config) -> str | None:
-    return ScriptDirectory.from_config(config).get_current_head()

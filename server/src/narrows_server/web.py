@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel
 from sqlalchemy.exc import IntegrityError
@@ -27,13 +27,26 @@ from narrows_server.audit import Occasion
 from narrows_server.errors import FormRefused, ReportTooLarge, ServerError, SignInRequired
 from narrows_server.idempotency import Answer, Asked
 from narrows_server.office import Office
-from narrows_server.paging import Paging, paging
+from narrows_server.paging import CURSOR_CHARACTERS_MAX, PAGE_ROWS, PAGE_ROWS_MAX, Paging
 from narrows_server.people import sessions
 from narrows_server.people.visitor import find_visitor
 
 FORM_TOKEN_HEADER = "X-CSRF-Token"  # noqa: S105 - the name of a header
 
-PagingOf = Annotated[Paging, Depends(paging)]
+
+def _paging(
+    cursor: Annotated[
+        str | None,
+        Query(
+            max_length=CURSOR_CHARACTERS_MAX, description="`next_cursor` of the page before; leave out for the first."
+        ),
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_ROWS_MAX, description="How many items at most.")] = PAGE_ROWS,
+) -> Paging:
+    return Paging(cursor=cursor, limit=limit)
+
+
+PagingOf = Annotated[Paging, Depends(_paging)]
 
 
 def _office(request: Request) -> Office:

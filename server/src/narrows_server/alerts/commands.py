@@ -8,7 +8,7 @@ import typer
 
 from narrows_server import wording
 from narrows_server.alerts import repository, service
-from narrows_server.alerts.endpoints import AlertOut
+from narrows_server.alerts.schemas import AlertOut
 from narrows_server.paging import PAGE_ROWS_MAX, Paging
 from narrows_server.terminal import EXIT_ATTENTION, AsJson, Home, group, office_of, quoted, say, show_json, show_table
 

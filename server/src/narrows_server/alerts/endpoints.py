@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
-from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
 from narrows_server.access.caller import Caller
 from narrows_server.access.roles import Action
 from narrows_server.alerts import repository, service
-from narrows_server.alerts.models import Alert
-from narrows_server.alerts.rules import Cause
+from narrows_server.alerts.schemas import AlertOut
 from narrows_server.audit import Occasion
 from narrows_server.paging import Page
 from narrows_server.web import Change, OfficeOf, PagingOf, allowed, changing
@@ -22,25 +19,6 @@ from narrows_server.web import Change, OfficeOf, PagingOf, allowed, changing
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
 
 Reads = Annotated[Caller, allowed(Action.ALERTS_READ)]
-
-
-class AlertOut(BaseModel):
-    """Something to look at."""
-
-    id: str = Field(examples=["alr_7mbd2qxw4hnr5c8t"])
-    cause: Cause
-    subject: str = Field(description="The id of an installation, a license or a contract.")
-    customer_id: str
-    detail: str = Field(examples=["nothing new after record 4,711"])
-    since: datetime
-    opened_at: datetime
-    acknowledged_at: datetime | None
-    acknowledged_by: str | None
-    closed_at: datetime | None
-
-    @classmethod
-    def of(cls, alert: Alert) -> AlertOut:
-        return cls.model_validate({name: getattr(alert, name) for name in cls.model_fields})
 
 
 @router.get("", summary="Alerts, newest first")

@@ -11,8 +11,8 @@ from narrows_server.access.roles import Role
 from narrows_server.office import Office
 from narrows_server.paging import every_row
 from narrows_server.people import service
-from narrows_server.people.endpoints import PersonOut
 from narrows_server.people.models import Person
+from narrows_server.people.schemas import PersonOut
 from narrows_server.terminal import AsJson, Home, group, office_of, quoted, say, show_json, show_table
 
 people = group("Who may sign in to the console.")

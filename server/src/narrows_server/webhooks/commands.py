@@ -11,8 +11,8 @@ from narrows_server.customers.service import require_customer
 from narrows_server.paging import PAGE_ROWS_MAX, Paging
 from narrows_server.terminal import AsJson, Home, group, office_of, quoted, say, show_json, show_table
 from narrows_server.webhooks import service
-from narrows_server.webhooks.endpoints import DeliveryOut, WebhookOut
 from narrows_server.webhooks.outbox import ALL, CATALOGUE
+from narrows_server.webhooks.schemas import DeliveryOut, WebhookOut
 
 webhooks = group("Where events are sent (Standard Webhooks).")
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
-import orjson
 from fastapi import APIRouter
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from narrows_server.access.caller import Caller
@@ -17,77 +14,13 @@ from narrows_server.audit import Occasion
 from narrows_server.paging import Page
 from narrows_server.web import Change, OfficeOf, PagingOf, allowed, changing
 from narrows_server.webhooks import service
-from narrows_server.webhooks.addresses import URL_CHARACTERS_MAX
-from narrows_server.webhooks.models import Delivery, Webhook
-from narrows_server.webhooks.outbox import ALL
+from narrows_server.webhooks.models import Webhook
+from narrows_server.webhooks.schemas import DeliveryOut, WebhookIn, WebhookOut, WebhookSecretOut
 
 router = APIRouter(prefix="/v1", tags=["webhooks"])
 
 Reads = Annotated[Caller, allowed(Action.WEBHOOKS_READ)]
 Changes = Annotated[Change, changing(Action.WEBHOOKS_WRITE)]
-
-
-class WebhookOut(BaseModel):
-    """Where events are sent."""
-
-    id: str = Field(examples=["whk_7mbd2qxw4hnr5c8t"])
-    url: str = Field(examples=["https://hooks.example.com/narrows"])
-    types: list[str] = Field(examples=[["license.revoked", "alert.opened"]])
-    customer_id: str | None
-    created_at: datetime
-    failing_since: datetime | None
-    previous_until: datetime | None = Field(description="How long events carry a signature with the old secret, too.")
-    disabled_at: datetime | None
-    disabled_because: str | None
-
-    @classmethod
-    def of(cls, webhook: Webhook) -> WebhookOut:
-        names = set(cls.model_fields) - {"types"}
-        return cls(types=webhook.types.split(), **{name: getattr(webhook, name) for name in names})
-
-
-class WebhookSecretOut(WebhookOut):
-    """A webhook, and its secret: the only time that it can be seen."""
-
-    secret: str = Field(examples=["whsec_…"])
-
-
-class DeliveryOut(BaseModel):
-    """An event on its way to a webhook."""
-
-    id: str = Field(examples=["dlv_7mbd2qxw4hnr5c8t"])
-    webhook_id: str
-    event_id: str = Field(description="`Webhook-Id` of every attempt.")
-    type: str = Field(examples=["alert.opened"])
-    state: str = Field(description="pending, delivered or failed")
-    attempts: int
-    created_at: datetime
-    next_at: datetime | None
-    last_at: datetime | None
-    last_status: int | None
-    last_error: str | None
-    event: dict[str, Any] = Field(description="What is sent.")
-
-    @classmethod
-    def of(cls, delivery: Delivery) -> DeliveryOut:
-        names = set(cls.model_fields) - {"type", "event"}
-        return cls(
-            type=delivery.event.type,
-            event=orjson.loads(delivery.event.body),
-            **{name: getattr(delivery, name) for name in names},
-        )
-
-
-class WebhookIn(BaseModel):
-    """Where events are to be sent."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={"examples": [{"url": "https://hooks.example.com/narrows", "types": ["alert.opened"]}]},
-    )
-
-    url: str = Field(min_length=1, max_length=URL_CHARACTERS_MAX)
-    types: list[str] = Field(default=[ALL], min_length=1, max_length=50, description="Event types, or `*` for all.")
 
 
 @router.get("/webhooks", summary="Webhooks, newest first")

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import pytest
 from narrows_metering.canonical import INTEGER_MAX
-from narrows_metering.members import TEXT_CHARACTERS_MAX, Members, MemberUnreadable
+from narrows_metering.payload_members import TEXT_CHARACTERS_MAX, Members, MemberUnreadable
 
 
 class Colour(StrEnum):

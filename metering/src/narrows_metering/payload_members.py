@@ -1,4 +1,9 @@
-"""The members of a record's payload, each read as what it has to be; the first that is not is named."""
+"""
+The members of a record's payload, each read as what it has to be; the first that is not is named.
+
+A payload may hold more than is read here: later releases add members. Documents that have exactly their own members are
+read by `document`.
+"""
 
 from __future__ import annotations
 
