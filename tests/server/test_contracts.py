@@ -93,6 +93,7 @@ class TestDocuments:
 
         assert refused.value.detail.startswith(f"tariff.json: {path}")
         assert reason in refused.value.detail
+        assert ";" not in refused.value.detail  # What follows from a fault is not told beside it.
 
     @pytest.mark.parametrize(
         ("change", "path", "reason"),

@@ -16,6 +16,8 @@ from narrows_server.alerts import service as alerts
 from narrows_server.app import create_app
 from narrows_server.description import Endpoint
 from narrows_server.invoices import repository as invoices
+from narrows_server.licenses import proposals
+from narrows_server.licenses.drafts import LicenseOrder, draft_new
 from narrows_server.office import Office
 from narrows_server.payments import service as payments
 from narrows_server.payments.service import Receipt
@@ -47,6 +49,18 @@ def name_of(endpoint: Endpoint) -> str:
 
 def test_an_endpoint_takes_a_permission_or_is_known_to_need_none() -> None:
     assert {endpoint.path for endpoint in every_endpoint() if endpoint.action is None} == OPEN
+
+
+def test_the_endpoints_that_are_asked_here_are_those_of_the_description(office: Office) -> None:
+    described = {
+        (method.upper(), path, operation.get("x-narrows-permission"))
+        for path, operations in Browser(create_app(office)).get("/v1/openapi.json").json()["paths"].items()
+        for method, operation in operations.items()
+    }
+
+    asked = {(endpoint.method, endpoint.path, endpoint.action) for endpoint in every_endpoint()}
+    assert described - asked == {("GET", "/health", None)}
+    assert asked <= described
 
 
 def test_what_changes_something_is_never_a_get_and_the_other_way_round() -> None:
@@ -140,6 +154,11 @@ class Books:
             "tariff_id": "kanal-1-tariff",
             "month": "2026-11",
         }
+        self.ids["person_id"] = a_person_of(office, Role.CUSTOMER, "kanal").id
+        with office.database.transaction() as session:
+            order = LicenseOrder(customer_id="kanal", contract_id="kanal-1")
+            draft = draft_new(session, order, keyring=office.keyring, at=office.clock())
+            self.ids["proposal_id"] = proposals.propose(session, draft, occasion=an_occasion(office.clock())).id
         own = a_program(office, Role.CUSTOMER, customer_id="kanal")
         self.ids["key_id"] = own.items("/v1/api-keys")[0]["id"]
         self.ids["webhook_id"] = own.post("/v1/webhooks", {"url": "https://hooks.test/"}).json()["id"]
@@ -179,16 +198,23 @@ BY_ID = sorted((e for e in ENDPOINTS if "{" in e.path), key=lambda e: (e.method 
 
 
 def test_every_foreign_id_is_not_found_and_the_owner_finds_it(books: Books) -> None:
-    """Walks all endpoints in one test: making the books is most of the work."""
+    """
+    Walks all endpoints in one test: making the books is most of the work.
+
+    What no customer may do is refused in the same words whether the thing is there or not.
+    """
     customer = a_program(books.office, Role.CUSTOMER, customer_id="kanal")
     stranger = a_program(books.office, Role.CUSTOMER, customer_id="other")
     vendor = a_program(books.office, Role.OWNER)
     for endpoint in BY_ID:
-        if endpoint.action not in permitted(Role.CUSTOMER):
-            path = filled(endpoint.path, "no-such-thing")
-            assert stranger.send(endpoint.method, path, {}).status_code == 403, path
-            continue
         path = endpoint.path.format_map(books.ids)  # A KeyError here: put the new thing into the books above.
+        if endpoint.action not in permitted(Role.CUSTOMER):
+            answers = [
+                stranger.send(endpoint.method, one, {}) for one in (path, filled(endpoint.path, "no-such-thing"))
+            ]
+            assert [one.status_code for one in answers] == [403, 403], path
+            assert answers[0].json()["detail"] == answers[1].json()["detail"], path
+            continue
         body = BODIES.get(endpoint.path.rpartition("/")[2])
         foreign = stranger.send(endpoint.method, path, body)
         unknown = stranger.send(endpoint.method, filled(endpoint.path, "no-such-thing"), body)

@@ -163,7 +163,9 @@ def _http_exception(request: Request, error: Exception) -> Response:
     if error.status_code == http.HTTPStatus.METHOD_NOT_ALLOWED and methods_of is not None:
         # The framework names only those of the route that it met first.
         headers["Allow"] = ", ".join(sorted(methods_of(request.url.path)))
-    return answer(request, status=error.status_code, code=code, title=phrase, detail=detail, headers=headers)
+    return answer(
+        request, status=error.status_code, code=code, title=phrase.capitalize(), detail=detail, headers=headers
+    )
 
 
 def _database_busy(request: Request, error: Exception) -> Response:

@@ -110,10 +110,16 @@ def check_document(kind: type[_Model], members: dict[str, Any], *, what: str) ->
     try:
         return kind.model_validate(members)
     except ValidationError as error:
-        faults = error.errors()
+        found = error.errors()
+        # Of a list whose members cannot be meant it is said, too, that it has none: that follows, and says nothing.
+        faults = [one for one in found if not any(_is_within(other["loc"], one["loc"]) for other in found)]
         shown = [f"{_pointer(fault['loc'])}: {_reason(fault)}" for fault in faults[:COMPLAINTS_MAX]]
         rest = [f"and {len(faults) - COMPLAINTS_MAX} more"] if len(faults) > COMPLAINTS_MAX else []
         raise Invalid(f"{what}: " + "; ".join([*shown, *rest])) from error
+
+
+def _is_within(place: tuple[int | str, ...], whole: tuple[int | str, ...]) -> bool:
+    return len(place) > len(whole) and place[: len(whole)] == whole
 
 
 def parse(text: str | bytes, *, what: str) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def approve(session: Session, proposal_id: str, perform: Perform, *, keyring: Ke
     """
     proposal = _require_undecided(session, proposal_id)
     if proposal.proposer == occasion.person:
-        raise ApprovalMissing(f"{who(occasion.person)} proposed this; another person has to approve it")
+        raise ApprovalMissing(f"this was proposed by {who(occasion.person)}; another person has to approve it")
     proposal.outcome = perform(session, proposal, keyring, occasion)
     _decide(session, proposal, APPROVED, occasion)
     return proposal

@@ -30,7 +30,8 @@
     place.replaceChildren();
     const plot = new uPlot({
       padding: [12, 18, 0, 0], width, height: 260, tzDate: (at) => uPlot.tzDate(new Date(at * 1e3), "Etc/UTC"),
-      cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
+      // The point that is told stands out: filled with its colour. What fills the others would hide the end of a line.
+      cursor: { y: false, drag: { x: false, y: false }, points: { size: 9, fill: (_, place) => colours[(place - 1) % 2] } },
       legend: { live: true },
       scales: { y: { range: (_, low, high) => [Math.min(0, low), high * 1.08 || 1] } },
       axes: [
