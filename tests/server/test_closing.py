@@ -26,7 +26,8 @@ from narrows_server.contracts.contract_document import ContractDocument
 from narrows_server.contracts.credits import Movement, move
 from narrows_server.contracts.models import ContractVersion
 from narrows_server.contracts.reading import check_document
-from narrows_server.contracts.service import add_cdn_invoice, add_contract, add_rate, amend_contract
+from narrows_server.contracts.service import add_contract, amend_contract
+from narrows_server.contracts.terms import add_cdn_invoice, add_rate
 from narrows_server.errors import Invalid
 from narrows_server.invoices.models import Invoice
 from narrows_server.invoices.service import document_of

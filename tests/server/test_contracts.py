@@ -15,13 +15,14 @@ from narrows_metering.cdn_tariff import PercentileTariff, VolumeTariff
 from narrows_metering.share import Exchange
 from narrows_metering.terms import Period
 from narrows_server.audit import trail
-from narrows_server.contracts import repository, service
+from narrows_server.contracts import repository, service, terms
 from narrows_server.contracts.contract_document import ContractDocument, json_schema
 from narrows_server.contracts.credits import Movement, move
 from narrows_server.contracts.month import Version, month_of, year_of
 from narrows_server.contracts.reading import check_document, merge_patch, parse, read_document
-from narrows_server.contracts.service import PeriodClosed, TermsIncomplete
+from narrows_server.contracts.service import PeriodClosed
 from narrows_server.contracts.tariff_document import TariffDocument
+from narrows_server.contracts.terms import TermsIncomplete
 from narrows_server.errors import AlreadyExists, Invalid, NotFound
 from narrows_server.office import Office
 
@@ -304,16 +305,16 @@ class TestExchangeRates:
     def test_a_tariff_in_another_currency_waits_for_the_rate_of_the_day(self, office: Office) -> None:
         a_contract(office, currency="USD")
         with office.database.transaction() as session:
-            terms = a_document(currency="EUR", time_zone="Europe/Berlin")
-            service.add_contract(session, terms, contract_id="euro-1", occasion=an_occasion())
+            document = a_document(currency="EUR", time_zone="Europe/Berlin")
+            service.add_contract(session, document, contract_id="euro-1", occasion=an_occasion())
             month = service.active_month(session, "euro-1", NOVEMBER)
             assert month is not None
             with pytest.raises(TermsIncomplete, match=r"ECB for USD in EUR of 2026-11-30"):
-                service.terms_for(session, month)
+                terms.terms_for(session, month)
             for day, rate in (("2026-11-20", "0.90"), ("2026-11-27", "0.91"), ("2026-11-27", "0.92")):
                 exchange = Exchange(currency="USD", rate=Decimal(rate), source="ECB", date=day)
-                service.add_rate(session, exchange, to_currency="EUR", occasion=an_occasion())
-            found = service.terms_for(session, month).exchange
+                terms.add_rate(session, exchange, to_currency="EUR", occasion=an_occasion())
+            found = terms.terms_for(session, month).exchange
         # The 30th has none of its own; of the two of the last day that has, the later one holds.
         assert found == Exchange(currency="USD", rate=Decimal("0.92"), source="ECB", date="2026-11-27")
 
@@ -322,11 +323,11 @@ class TestExchangeRates:
         with office.database.transaction() as session:
             service.add_contract(session, a_document(), contract_id="euro-1", occasion=an_occasion())
             exchange = Exchange(currency="USD", rate=Decimal("0.9"), source="ECB", date="2026-11-22")
-            service.add_rate(session, exchange, to_currency="EUR", occasion=an_occasion())
+            terms.add_rate(session, exchange, to_currency="EUR", occasion=an_occasion())
             month = service.active_month(session, "euro-1", NOVEMBER)
             assert month is not None
             with pytest.raises(TermsIncomplete):
-                service.terms_for(session, month)
+                terms.terms_for(session, month)
 
 
 class TestPrepaidCredit:

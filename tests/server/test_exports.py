@@ -18,7 +18,7 @@ import pytest
 from narrows_licensing.signature import thumbprint
 from narrows_metering.share import Exchange
 from narrows_server.audit import Occasion
-from narrows_server.contracts.service import add_rate
+from narrows_server.contracts.terms import add_rate
 from narrows_server.errors import Invalid
 from narrows_server.exports import audit_pack, datev, focus, tables
 from narrows_server.invoices import credit_notes

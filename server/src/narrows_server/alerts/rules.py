@@ -16,7 +16,7 @@ from types import MappingProxyType
 from narrows_server import wording
 from narrows_server.licenses.models import IssuedLicense
 from narrows_server.usage.models import Installation, OpenGap
-from narrows_server.usage.service import SILENT_AFTER
+from narrows_server.usage.standing import SILENT_AFTER
 
 EXPIRES_WITHIN = timedelta(days=30)
 MONTHS_BEFORE = 3  # With which the latest month is compared, …

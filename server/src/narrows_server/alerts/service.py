@@ -19,7 +19,7 @@ from narrows_server.database import Database
 from narrows_server.errors import Invalid, NotFound
 from narrows_server.identity import new_id
 from narrows_server.usage import repository as usage
-from narrows_server.usage.service import SILENT_AFTER
+from narrows_server.usage.standing import SILENT_AFTER
 
 ACTOR = "server"
 _LOCK = 0x6E772D616C657274  # "nw-alert"

@@ -17,7 +17,7 @@ from narrows_server.alerts.limits import limits_of
 from narrows_server.console.gate import Posted
 from narrows_server.console.room import Room, entering
 from narrows_server.console.typed import decimal_of, major_of
-from narrows_server.contracts import repository, service
+from narrows_server.contracts import repository, service, terms
 from narrows_server.contracts.contract_document import ContractDocument, changed_members, json_schema
 from narrows_server.contracts.reading import Document, check_document
 from narrows_server.contracts.tariff_document import TariffDocument
@@ -113,7 +113,7 @@ def record_cdn_invoice(contract_id: str, room: Writes, form: Posted) -> Response
         with room.office.database.transaction() as session:
             amount = decimal_of(form.get("charged", ""))
             cdn = form.get("cdn", "").strip()
-            service.add_cdn_invoice(session, contract_id, period, cdn, amount, occasion=room.occasion)
+            terms.add_cdn_invoice(session, contract_id, period, cdn, amount, occasion=room.occasion)
     except (Invalid, NotFound) as error:
         return _contract(room, contract_id, filled=form, problem=error.detail, status=error.status)
     return room.to(f"/contracts/{contract_id}", "cdn-invoice")
@@ -132,7 +132,7 @@ def record_rate(contract_id: str, room: Writes, form: Posted) -> Response:
                 exchange = Exchange(currency=currency, rate=rate, source=source, date=day.isoformat())
             except ValueError as error:
                 raise Invalid(str(error)) from error
-            service.add_rate(session, exchange, to_currency=document.currency, occasion=room.occasion)
+            terms.add_rate(session, exchange, to_currency=document.currency, occasion=room.occasion)
     except Invalid as error:
         return _contract(room, contract_id, filled=form, problem=error.detail, status=error.status)
     return room.to(f"/contracts/{contract_id}", "rate")

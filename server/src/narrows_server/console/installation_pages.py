@@ -15,7 +15,7 @@ from narrows_server.console.sentences import sentence
 from narrows_server.errors import NotFound
 from narrows_server.usage import repository
 from narrows_server.usage.models import Installation
-from narrows_server.usage.service import standing
+from narrows_server.usage.standing import standing
 
 RECORDS_SHOWN = 10
 RECORDS_OF_REPORT = 20

@@ -10,7 +10,7 @@ from narrows_licensing.verdict import explain
 
 from narrows_server import __version__, wording
 from narrows_server.console.theme import theme_of
-from narrows_server.usage.service import standing
+from narrows_server.usage.standing import standing
 
 HEADERS = {
     "Cache-Control": "no-store",

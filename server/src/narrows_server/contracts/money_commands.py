@@ -11,7 +11,7 @@ from narrows_metering.share import Exchange
 from narrows_metering.terms import Period
 
 from narrows_server import wording
-from narrows_server.contracts import repository, service
+from narrows_server.contracts import repository, service, terms
 from narrows_server.contracts.commands import ContractId
 from narrows_server.contracts.credits import Movement, move
 from narrows_server.contracts.reading import to_minor
@@ -45,7 +45,7 @@ def add_rate(
     except ValueError as error:
         raise Invalid(str(error)) from error
     with office_of(home) as office, office.database.transaction() as session:
-        service.add_rate(session, exchange, to_currency=quoted_in, occasion=office.occasion())
+        terms.add_rate(session, exchange, to_currency=quoted_in, occasion=office.occasion())
     say(f"1 {quoted(base)} is {quoted(rate)} {quoted(quoted_in)} on {exchange.date}, by {quoted(source)}")
 
 
@@ -143,7 +143,7 @@ def add_cdn_invoice(
     except ValueError as error:
         raise Invalid(str(error)) from error
     with office_of(home) as office, office.database.transaction() as session:
-        row = service.add_cdn_invoice(session, contract_id, period, cdn, _decimal(amount), occasion=office.occasion())
+        row = terms.add_cdn_invoice(session, contract_id, period, cdn, _decimal(amount), occasion=office.occasion())
     say(f"{quoted(cdn)} invoiced {amount} for {wording.month(row.period)}")
 
 

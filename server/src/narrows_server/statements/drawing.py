@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from narrows_server.audit import Occasion
 from narrows_server.contracts.models import Contract
 from narrows_server.contracts.month import ContractMonth, Version, month_of
-from narrows_server.contracts.service import TermsIncomplete, terms_for
+from narrows_server.contracts.terms import TermsIncomplete, terms_for
 from narrows_server.statements import repository
 from narrows_server.statements.models import Statement
 from narrows_server.usage import repository as usage

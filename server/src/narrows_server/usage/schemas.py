@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from narrows_server.paging import Page, Paged
 from narrows_server.usage.models import OpenGap
 from narrows_server.usage.repository import InstallationOverview
-from narrows_server.usage.service import Standing, standing
+from narrows_server.usage.standing import Standing, standing
 
 
 class ReceiptOut(BaseModel):

@@ -12,38 +12,32 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import datetime
 
-import orjson
 from narrows_licensing.errors import LicensingError
 from narrows_licensing.license import License
 from narrows_licensing.signature import Typ, verify
 from narrows_metering.chain import merkle_root
 from narrows_metering.errors import MeteringError, ReportUnreadable
-from narrows_metering.receipt import INSTALLATION_ID, Receipt
+from narrows_metering.receipt import Receipt
 from narrows_metering.record import Kind, genesis
 from narrows_metering.report import REPORT_RECORDS_MAX, check_report
 from sqlalchemy.orm import Session
 
 from narrows_server import audit
 from narrows_server.audit import Occasion
-from narrows_server.customers.repository import lock_customer
 from narrows_server.database import Database
 from narrows_server.errors import ReportNotRead, ReportNotTrusted
 from narrows_server.keyring import Keyring
-from narrows_server.licenses.repository import get_license
 from narrows_server.signing import sign_token
 from narrows_server.transparency import service as transparency
 from narrows_server.usage import repository
 from narrows_server.usage.arrival import Arrival, read_good_report
+from narrows_server.usage.enrolment import enrol, find_installation
 from narrows_server.usage.models import Fork, Installation, IssuedReceipt, OpenGap
-from narrows_server.usage.repository import InstallationOverview
 
 NONCE_BYTES = 16
-SILENT_AFTER = timedelta(hours=24)
 TOTAL_MAX = 2**63 - 1  # What a database's integer holds. Totals are for people; nobody delivers nine exabytes.
-REIDENTIFIED = "reidentified"  # The event of a first record that continues another installation's ledger.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,24 +66,6 @@ class Gap:
 
     expected_seq: int  # The first record that we lack.
     first_seq: int  # The first record of the report.
-
-
-class Standing(StrEnum):
-    """What people should know about an installation first."""
-
-    REPLACED = "replaced"  # Another one continues it, after a conflict.
-    INCOMPLETE = "incomplete"  # It must have records that we lack.
-    SILENT = "silent"  # Nothing new from it for `SILENT_AFTER`.
-    REPORTING = "reporting"
-
-
-def standing(overview: InstallationOverview, at: datetime) -> Standing:
-    """How an installation stands at the time *at*."""
-    if overview.gap is not None:
-        return Standing.INCOMPLETE
-    if overview.continued_as is not None:
-        return Standing.REPLACED
-    return Standing.SILENT if at - overview.installation.reported_at >= SILENT_AFTER else Standing.REPORTING
 
 
 def receive(
@@ -130,7 +106,7 @@ def take_in(session: Session, arrival: Arrival, *, keyring: Keyring, occasion: O
     Raises `ReportNotTrusted` if the license inside is not ours, or not this installation's.
     """
     license = _read_license(arrival, keyring)
-    installation = _find_installation(session, arrival, license)
+    installation = find_installation(session, arrival, license)
     head_seq = installation.head_seq if installation else 0
     head_hash = installation.head_hash if installation else genesis(arrival.installation_id)
     if arrival.first_seq > head_seq + 1:
@@ -146,7 +122,7 @@ def take_in(session: Session, arrival: Arrival, *, keyring: Keyring, occasion: O
         return contradiction
 
     if installation is None:
-        installation = _enrol(session, arrival, license, occasion)
+        installation = enrol(session, arrival, license, occasion)
     if arrival.last_seq > head_seq:
         _add(session, installation, arrival, license, occasion)
         # With new records in it, nobody can have a receipt for this run yet.
@@ -161,71 +137,6 @@ def _read_license(arrival: Arrival, keyring: Keyring) -> License:
         return License.from_claims(verify(arrival.license_token, typ=Typ.LICENSE, keys=keyring.license_keys()))
     except LicensingError as error:
         raise ReportNotTrusted(f"the license in the report is not one of ours: {error}") from error
-
-
-def _find_installation(session: Session, arrival: Arrival, license: License) -> Installation | None:
-    """The installation, its row locked; None if this is its first report. Raises `ReportNotTrusted`."""
-    installation = repository.lock_installation(session, arrival.installation_id)
-    # The license that it showed last is in our books, or the row could not refer to it.
-    if (installation is None or installation.license_id != license.license_id) and (
-        get_license(session, license.license_id) is None
-    ):
-        raise ReportNotTrusted(f"license {license.license_id} is signed by us but not in our books")
-    if installation is None:
-        # Two first reports at once: the second waits here, and then finds what the first has enrolled.
-        lock_customer(session, license.customer_id)
-        installation = repository.lock_installation(session, arrival.installation_id)
-    if installation is None:
-        return None
-    if (installation.customer_id, installation.contract_id) != (license.customer_id, license.metering.contract_id):
-        raise ReportNotTrusted(
-            f"installation {installation.id} belongs to contract {installation.contract_id}; the license in the "
-            f"report is for {license.metering.contract_id}. Use a new installation for another contract"
-        )
-    return installation
-
-
-def _enrol(session: Session, arrival: Arrival, license: License, occasion: Occasion) -> Installation:
-    previous_id, previous_seq = _origin(arrival)
-    installation = Installation(
-        id=arrival.installation_id,
-        customer_id=license.customer_id,
-        contract_id=license.metering.contract_id,
-        license_id=license.license_id,
-        public_key=arrival.public_key,
-        sdk=arrival.sdk,
-        enrolled_at=occasion.at,
-        reported_at=occasion.at,
-        head_seq=0,
-        head_hash=genesis(arrival.installation_id),
-        encode_count=0,
-        delivered_bytes=0,
-        previous_id=previous_id,
-        previous_seq=previous_seq,
-    )
-    session.add(installation)
-    session.flush()
-    audit.write(
-        session,
-        occasion,
-        "installation.enrolled",
-        installation.id,
-        customer=installation.customer_id,
-        license=license.license_id,
-    )
-    return installation
-
-
-def _origin(arrival: Arrival) -> tuple[str | None, int | None]:
-    """The installation and its last record that a ledger says it continues, in its first record; else nothing."""
-    nothing = (None, None)
-    if arrival.kinds[0] != Kind.LIFECYCLE:
-        return nothing
-    payload = orjson.loads(arrival.documents[0])["payload"]
-    previous_id, previous_seq = payload.get("previous_installation"), payload.get("previous_seq")
-    if payload.get("event") != REIDENTIFIED or type(previous_seq) is not int or not isinstance(previous_id, str):
-        return nothing
-    return (previous_id, previous_seq) if INSTALLATION_ID.fullmatch(previous_id) else nothing
 
 
 def _find_contradiction(session: Session, arrival: Arrival, head_seq: int) -> Conflict | None:
