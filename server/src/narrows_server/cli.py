@@ -19,7 +19,8 @@ from narrows_server.exports.commands import exports
 from narrows_server.invoices.commands import invoices
 from narrows_server.journal.commands import journal
 from narrows_server.key_commands import keys
-from narrows_server.licenses.commands import licenses, revocations
+from narrows_server.licenses.commands import licenses
+from narrows_server.licenses.revocation_commands import revocations
 from narrows_server.office import initialise
 from narrows_server.operation import commands as operation
 from narrows_server.parties.commands import billing, entities
@@ -27,7 +28,8 @@ from narrows_server.parties.party import Seller
 from narrows_server.payments.commands import payments
 from narrows_server.people.commands import people
 from narrows_server.rotation import adopt_roots
-from narrows_server.statements.commands import close_month, statements
+from narrows_server.statements.close_command import close_month
+from narrows_server.statements.commands import statements
 from narrows_server.terminal import AsJson, Home, group, quoted, say, settings_of, show_json
 from narrows_server.usage.commands import usage
 from narrows_server.webhooks.commands import webhooks

@@ -1,4 +1,4 @@
-"""`narrows-server license` and `narrows-server revocations`. For customers' keys see `enrolment_commands`."""
+"""`narrows-server license`. For customers' keys see `enrolment_commands`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from narrows_server.proposals.service import list_undecided
 from narrows_server.terminal import AsJson, Home, group, office_of, quoted, say, show_json, show_table, write_file
 
 licenses = group("The licenses that customers put beside their apps.")
-revocations = group("The list of licenses that were taken back or suspended.")
 enrolment_commands.register(licenses)
 
 LicenseId = Annotated[str, typer.Argument(metavar="LICENSE", help="Its id, as `license list` shows it.")]
@@ -247,27 +246,6 @@ def revoke(license_id: LicenseId, home: Home = None, as_json: AsJson = False) ->
     with office_of(home) as office, office.database.transaction() as session:
         issued = service.revoke(session, license_id, keyring=office.keyring, occasion=office.occasion())
         _show_change(office, issued, "revoked", as_json=as_json)
-
-
-@revocations.command("publish")
-def publish(
-    out: Annotated[Path | None, typer.Option(help="Where to write the list.")] = None,
-    home: Home = None,
-    as_json: AsJson = False,
-) -> None:
-    """
-    Sign the next revocation list, also if nothing has changed: with today's date and the present key.
-
-    [dim]narrows-server revocations publish --out revocations.jwt[/]
-    """
-    with office_of(home) as office, office.database.transaction() as session:
-        published = service.publish(session, keyring=office.keyring, occasion=office.occasion())
-        if out is not None:
-            write_file(out, f"{published.token}\n".encode())
-        if as_json:
-            show_json({"version": published.version, "issued_at": published.issued_at, "bytes": len(published.token)})
-        else:
-            say(f"published revocation list {quoted(published.version)}; license files written from now on carry it")
 
 
 def _settle(office: Office, draft: Draft, out: Path | None, *, as_json: bool) -> None:
