@@ -181,7 +181,9 @@ def alone(work: Callable[..., Row], *given: object) -> Row:
 
 def measure(clip: Path, *, presets: list[str], engines: list[str]) -> list[Row]:
     """All rows of one clip; *clip* is Y4M, so that reading it costs next to nothing."""
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    from narrows.processors import usable_processors
+
+    threads = usable_processors()
     first = next(frames_of(clip))
     size = f"{first.width}×{first.height}"
     rows: list[Row] = []

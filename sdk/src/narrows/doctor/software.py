@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 import time
@@ -17,6 +16,7 @@ from narrows.errors import NarrowsError
 from narrows.finding import Finding, Outcome
 from narrows.media.picture import Picture
 from narrows.options import EncodeOptions, Engine
+from narrows.processors import usable_processors
 from narrows.version import VERSION
 
 PARTS: Final = ("narrows", "narrows-licensing", "narrows-metering")
@@ -86,7 +86,7 @@ def examine_threads(threads: int, *, processors: int) -> Finding:
 
 def processors(cpu_max: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
     """How many this process may use: by its affinity, and by the quota of its cgroup (v2), as containers have one."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    allowed = usable_processors()
     with suppress(OSError, ValueError):
         quota, period = cpu_max.read_text().split()
         if quota != "max":
