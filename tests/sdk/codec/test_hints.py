@@ -43,22 +43,26 @@ def test_an_object_moves_up_to_its_edge_and_the_ground_behind_it_stands_still(pr
     assert not hints.choice.any()
 
 
-def test_vectors_of_blocks_predict_better_than_a_dense_flow() -> None:
-    current, before = a_scene(32), a_scene(26)
+@pytest.mark.parametrize("left", [22, 25])
+def test_vectors_of_blocks_predict_better_than_a_dense_flow(left: int) -> None:
+    """A square that moved 10 pixels neither finds; one that moved 7 the blocks find exactly."""
+    current, before = a_scene(32), a_scene(left)
     rows, columns = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32)
 
-    def error(flow: np.ndarray) -> float:
+    def missed(flow: np.ndarray) -> np.ndarray:
         fetched = cv2.remap(
             before, columns + flow[..., 0], rows + flow[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
         )
-        missed = np.square(fetched.astype(np.float32) - current)
-        missed[32:64, 24:32] = 0  # Blocks of what only now comes into sight: nobody can fetch it.
-        return float(missed.mean())
+        return np.square(fetched.astype(np.float32) - current)
 
     found = MotionSearch(Preset.MEDIUM).hints(current, target(before), None, bit_error=CHEAP).flows[0]
-    blocks = found[0].permute(1, 2, 0).numpy().repeat(8, 0).repeat(8, 1)
+    blocks = missed(found[0].permute(1, 2, 0).numpy().repeat(8, 0).repeat(8, 1))
+    dense = missed(fine_search().calc(current, before, None))
 
-    assert error(blocks) < error(fine_search().calc(current, before, None)) / 2
+    assert blocks.mean() < dense.mean()
+    if left == 25:
+        blocks[32:64, 24:32] = dense[32:64, 24:32] = 0  # What only now comes into sight nobody can fetch.
+        assert blocks.mean() < 0.1 < dense.mean() / 2
 
 
 def test_where_bits_are_dear_the_forecast_stays() -> None:
