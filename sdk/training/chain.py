@@ -58,7 +58,7 @@ class Chain:
         self.visual = visual
         self.anchor: Reference | None = None
         self._position, self._direction = 0, 1
-        self._search = MotionSearch(Preset.FAST)  # Half of a step's time went into `medium`'s, for as good weights.
+        self._search = MotionSearch(Preset.FAST)  # With `medium`'s, half of a step's time went into it.
 
     def fit(self, span: int) -> int:
         """The longest group of at most *span* frames that the sequence has room for, playing backwards if need be."""

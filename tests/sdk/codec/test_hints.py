@@ -53,7 +53,8 @@ def test_vectors_of_blocks_predict_better_than_a_dense_flow(left: int) -> None:
         fetched = cv2.remap(
             before, columns + flow[..., 0], rows + flow[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
         )
-        return np.square(fetched.astype(np.float32) - current)
+        squares: np.ndarray = np.square(fetched.astype(np.float32) - current)
+        return squares
 
     found = MotionSearch(Preset.MEDIUM).hints(current, target(before), None, bit_error=CHEAP).flows[0]
     blocks = missed(found[0].permute(1, 2, 0).numpy().repeat(8, 0).repeat(8, 1))
