@@ -18,16 +18,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import av
 from narrows.cli.app import app as narrows
-from narrows.media.frames import to_frame
 from narrows_metering.endorsement import Signer, check_endorsements
 from narrows_server.cli import app as narrows_server
 from narrows_server.office import open_office
 from narrows_server.settings import Settings as ServerSettings
 from typer.testing import CliRunner
 
-from ..sdk.builders import a_picture
+from ..sdk.builders import a_clip
 from ..sdk.vendor import serving
 from .blocks import Step, script
 
@@ -127,7 +125,7 @@ def make_world(folder: Path) -> World:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    _write_clip(folder / "talk.mp4")
+    a_clip(folder / "talk.mp4", width=192, height=176, frames=3)  # FFmpeg looks at what is in a file.
     _write_json(folder / "tariff.json", {"name": "CDN", "currency": "EUR", "tiers": [{"price_per_gb": "0.085"}]})
     contract = {"customer": "acme", "currency": "EUR", "starts_on": f"{before}-01", "tariff": "cdn-europe"}
     contract |= {"baseline": "libx264-medium", "metric": "ms_ssim", "acceptance": "on_close"}
@@ -173,16 +171,6 @@ def _run(command: Sequence[str], environment: Mapping[str, str], folder: Path) -
     done = CliRunner(env=environment).invoke(program, command[1:])
     assert done.exit_code == 0, f"{command}: {done.output} {done.exception!r}"
     return done.stdout
-
-
-def _write_clip(target: Path) -> None:
-    with av.open(str(target), "w") as container:
-        video = container.add_stream("mpeg4", rate=25, width=192, height=176)
-        assert isinstance(video, av.VideoStream)
-        video.pix_fmt = "yuv420p"
-        for i in range(3):
-            container.mux(video.encode(to_frame(a_picture(192, 176, shift=i))))
-        container.mux(video.encode(None))
 
 
 def _write_files(folder: Path, today: datetime) -> None:
