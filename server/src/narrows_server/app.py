@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
+from starlette.routing import BaseRoute
 
 from narrows_server import __version__, audit, audit_endpoints, problems
 from narrows_server.access import endpoints as access
@@ -128,12 +130,7 @@ def create_app(office: Office, *, rates: Rates | None = None, single_sign_on: Si
     app.state.closings = Closings()
     problems.install(app, notice=notice)
     app.add_exception_handler(SeeOther, _see_other)
-    for part in PARTS:
-        app.include_router(part.router)
-    for part in PAGES:
-        app.include_router(part.router, include_in_schema=False)
-    app.mount("/static", StaticFiles(packages=[("narrows_server.console", "static")]), name="static")
-    app.include_router(operation.router)
+    app.router.routes += _routes()
     describe(app, [part.router for part in PARTS])
     # The last one is the outermost: whatever a limit refuses has a request id, too.
     app.add_middleware(BodyLimits, exempt=READ_BY_THEMSELVES)
@@ -143,6 +140,24 @@ def create_app(office: Office, *, rates: Rates | None = None, single_sign_on: Si
     app.add_middleware(Observing, metrics=app.state.metrics)
     app.add_middleware(problems.RequestIds)
     return app
+
+
+@cache
+def _routes() -> tuple[BaseRoute, ...]:
+    """
+    All that is answered, the same for every application of a process.
+
+    The framework reads the signatures of all endpoints when the first request meets their router, which takes longer
+    than most answers.
+    """
+    router = APIRouter()
+    for part in PARTS:
+        router.include_router(part.router)
+    for part in PAGES:
+        router.include_router(part.router, include_in_schema=False)
+    router.mount("/static", StaticFiles(packages=[("narrows_server.console", "static")]), name="static")
+    router.include_router(operation.router)
+    return tuple(router.routes)
 
 
 @asynccontextmanager
