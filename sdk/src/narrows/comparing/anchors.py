@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import av.codec
 import av.error
 
 from narrows.errors import VideoError
+from narrows.media.conventional import open_encoder
 from narrows.media.frames import to_frame, to_picture
 from narrows.media.picture import Picture
 from narrows.media.video import Source
@@ -114,13 +114,13 @@ def _pictures(first: Picture, rest: Iterator[Picture]) -> Iterator[Picture]:
 
 
 def _open(anchor: Anchor, crf: float, picture: Picture, rate: Fraction) -> av.VideoCodecContext:
-    os.environ.setdefault("SVT_LOG", "1")  # Errors only: SVT-AV1 has no other way to be told.
-    encoder = av.CodecContext.create(anchor.encoder, "w")
-    assert isinstance(encoder, av.VideoCodecContext)
-    encoder.width, encoder.height, encoder.pix_fmt = picture.width, picture.height, "yuv420p"
-    encoder.framerate, encoder.time_base = rate, 1 / rate
-    encoder.options = {"preset": anchor.preset, "crf": f"{crf:g}", **dict(anchor.options)}
-    return encoder
+    return open_encoder(
+        anchor.encoder,
+        size=(picture.width, picture.height),
+        pixel_format="yuv420p",
+        rate=rate,
+        options={"preset": anchor.preset, "crf": f"{crf:g}", **dict(anchor.options)},
+    )
 
 
 def decode_with(anchor: Anchor, encode: AnchorEncode) -> Iterator[Picture]:

@@ -6,7 +6,6 @@ Each rung is encoded, decoded again and scored on the same frames as ours.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from narrows_metering.baseline_spec import BaselineSpec
 from narrows_metering.savings import QualityPoint
 
 from narrows.errors import VideoError
+from narrows.media.conventional import open_encoder
 from narrows.media.frames import to_frame, to_picture
 from narrows.media.picture import Picture
 from narrows.media.quality import Metric, QualityMeter
@@ -163,18 +163,14 @@ def _open_encoder(spec: BaselineSpec, crf: int, picture: Picture, rate: Fraction
             f"the baseline {spec.baseline_id} asks for {spec.build}, and this is {encoder_build()}; install the PyAV "
             "that carries it"
         )
-    os.environ.setdefault("SVT_LOG", "1")  # Errors alone: SVT-AV1 writes to the terminal past FFmpeg's log.
-    try:
-        encoder = av.CodecContext.create(spec.encoder, "w")
-    except av.codec.codec.UnknownCodecError as error:
-        raise VideoError(f"this build of PyAV has no {spec.encoder}; install one that carries it") from error
-    if not isinstance(encoder, av.VideoCodecContext):
-        raise VideoError(f"{spec.encoder} codes no video")
-    encoder.width, encoder.height, encoder.pix_fmt = picture.width, picture.height, spec.pixel_format
-    encoder.framerate, encoder.time_base = rate, 1 / rate
-    encoder.gop_size = spec.gop_frames_max
-    encoder.options = {"preset": spec.preset, "crf": str(crf), **spec.options}
-    return encoder
+    return open_encoder(
+        spec.encoder,
+        size=(picture.width, picture.height),
+        pixel_format=spec.pixel_format,
+        rate=rate,
+        options={"preset": spec.preset, "crf": str(crf), **spec.options},
+        gop_frames_max=spec.gop_frames_max,
+    )
 
 
 def _packets(encoder: av.VideoCodecContext, pictures: Iterable[Picture]) -> Iterator[av.Packet[av.VideoStream]]:
