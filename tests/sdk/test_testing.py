@@ -17,6 +17,7 @@ def test_a_users_test_encodes_without_a_vendor_and_touches_nothing_else(
 ) -> None:
     for name in ("NARROWS_LICENSE", "NARROWS_STATE", "HOME"):
         monkeypatch.setenv(name, str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # Graphs for ONNX Runtime, if it is installed.
     settings = settings_for_tests(tmp_path / "ours")
     clip = write_clip(tmp_path / "clip.y4m", width=64, height=48, frames=3)
 
