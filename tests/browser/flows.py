@@ -12,15 +12,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pyotp
+import zxingcpp
+from narrows_licensing.qr import from_qr_text
 from narrows_server.access.roles import Role
 from narrows_server.alerts import service as alerts
 from narrows_server.people import passwords, second_factor
 from narrows_server.people import service as people
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.demo.seed import PASSWORD, SECRET, SIGN_INS, SignIn
@@ -136,6 +140,8 @@ def a_license_from_issue_to_revocation(stage: Stage) -> None:
         assert b"license" in Path(download.value.path()).read_bytes()
         drawn = page.get_by_alt_text(f"QR code with the license {license_id}")
         assert drawn.evaluate("image => image.complete && image.naturalWidth > 100")
+        (code,) = zxingcpp.read_barcodes(Image.open(BytesIO(drawn.screenshot())))  # As a camera would read the screen.
+        assert json.loads(from_qr_text(code.text))["license"] in Path(download.value.path()).read_text()
         stage.picture(page, "issued")
 
         page.get_by_label("Renew for so many days").fill("30")

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi.routing import APIRoute
+from narrows_metering.record import Kind
 from narrows_server import app
 from narrows_server.access.roles import Action, Role, permitted
 from narrows_server.console.gate import PagePermit
@@ -221,6 +222,21 @@ class TestPages:
 
         assert 'class="amount loss">\u2212' in page
         assert "more than the baseline" in page
+
+    def test_from_a_statement_one_comes_to_the_records_that_measured_one_asset(self, demo: Office) -> None:
+        ids = ids_of(demo, PACIFIC.id)
+        seat = seat_of(demo, PACIFIC.contact[1])
+        path = f"/statements/{ids['statement_id']}/assets/{ids['asset']}"
+        assert f'href="{path}"' in seat.get(f"/statements/{ids['statement_id']}").text
+        page = seat.get(path).text
+
+        told = re.findall(r'record (\d+) of <a href="/installations/([^"]+)">.*?Its hash</dt><dd><code>(\w+)<', page)
+        with demo.database.snapshot() as session:
+            records = [usage.get_record(session, installation_id, int(seq)) for seq, installation_id, _ in told]
+        assert len(records) == page.count("Rendition <code>") > 0
+        for record, (_, _, shown) in zip(records, told, strict=True):
+            assert record is not None
+            assert (record.kind, record.payload["asset"], record.hash) == (Kind.EVIDENCE, ids["asset"], shown)
 
     def test_a_cloned_installation_is_shown_as_forked(self, demo: Office) -> None:
         with demo.database.snapshot() as session:

@@ -1,24 +1,28 @@
-"""Every list of the API that comes in pages is the same list whatever the size of its pages."""
+"""Every list that comes in pages is the same list whatever the size of its pages, in the API and in the console."""
 
 from __future__ import annotations
 
+import re
+from html import unescape
 from pathlib import Path
 
 from narrows_server.access.roles import Role
 from narrows_server.alerts import service as alerts
+from narrows_server.alerts.rules import Cause, Finding
 from narrows_server.app import create_app
 from narrows_server.audit import Occasion
 from narrows_server.invoices import repository as invoices
 from narrows_server.licenses import proposals
 from narrows_server.licenses.drafts import LicenseOrder, draft_new
 from narrows_server.office import Office
+from narrows_server.paging import PAGE_ROWS
 from narrows_server.payments import service as payments
 from narrows_server.payments.service import Receipt
 from narrows_server.statements import service as statements
 
 from .api import Program, a_program
-from .builders import NOVEMBER, Browser, Clock, a_contract, a_site, an_occasion, send, some_usage
-from .people import a_person
+from .builders import NOVEMBER, NOW, Browser, Clock, a_contract, a_site, an_occasion, send, some_usage
+from .people import a_person, at_a_browser
 from .test_leases import ask, floating
 
 CUSTOMERS = ("kanal", "other")
@@ -61,6 +65,24 @@ def two_of_everything(office: Office, clock: Clock, folder: Path) -> None:
         assert len(invoices.list_invoices(session)) == 2
     for holder in "ab":
         ask(Browser(create_app(office)), office, floating(office, 1).token, holder)
+
+
+def test_the_pages_of_the_console_lead_from_one_to_the_next(office: Office) -> None:
+    a_contract(office)
+    names = [f"installation-{number:03}" for number in range(2 * PAGE_ROWS + 1)]
+    found = [Finding(cause=Cause.SILENT, subject=one, customer_id="kanal", detail="", since=NOW) for one in names]
+    with office.database.transaction() as session:
+        alerts.reconcile(session, found, occasion=an_occasion(office.clock()))
+    seat, path, shown = at_a_browser(office, a_person(office)), "/alerts", []
+    while path:
+        page = seat.get(path)
+        assert page.status_code == 200, path
+        shown.append(re.findall(r'href="/installations/(installation-\d+)"', page.text))
+        older = re.search(r'class="pager"><a class="button" href="([^"]+)"', page.text)
+        path = unescape(older[1]) if older else ""
+
+    assert [len(page) for page in shown] == [PAGE_ROWS, PAGE_ROWS, 1]
+    assert sorted(one for page in shown for one in page) == names
 
 
 def test_a_list_is_the_same_in_pages_of_one(office: Office, clock: Clock, tmp_path: Path) -> None:
