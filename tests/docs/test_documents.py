@@ -145,3 +145,9 @@ def test_the_readme_opens_with_one_sentence_and_a_session_with_a_refusal() -> No
     assert sentence.count(".") == 1
     assert "LicenseUnreadable" in session
     assert "narrows license development" in session
+
+
+def test_contributors_learn_what_each_folder_of_tests_shows() -> None:
+    folders = {path.parent.name for path in (ROOT / "tests").glob("*/*.py")}
+
+    assert {name for name in folders if f"`{name}`" not in (ROOT / "CONTRIBUTING.md").read_text()} == set()
