@@ -11,11 +11,13 @@ from narrows_server.alerts import service as alerts
 from narrows_server.alerts.rules import Cause, Finding
 from narrows_server.app import create_app
 from narrows_server.audit import Occasion
+from narrows_server.customers import service as customers
 from narrows_server.invoices import repository as invoices
 from narrows_server.licenses import proposals
 from narrows_server.licenses.drafts import LicenseOrder, draft_new
 from narrows_server.office import Office
 from narrows_server.paging import PAGE_ROWS
+from narrows_server.parties.party import Party
 from narrows_server.payments import service as payments
 from narrows_server.payments.service import Receipt
 from narrows_server.statements import service as statements
@@ -83,6 +85,18 @@ def test_the_pages_of_the_console_lead_from_one_to_the_next(office: Office) -> N
 
     assert [len(page) for page in shown] == [PAGE_ROWS, PAGE_ROWS, 1]
     assert sorted(one for page in shown for one in page) == names
+
+
+def test_what_is_not_in_the_order_of_time_does_not_lead_to_what_is_older(office: Office) -> None:
+    with office.database.transaction() as session:
+        for number in range(PAGE_ROWS + 1):
+            party = Party(name=f"Customer {number:03}")
+            customers.add_customer(session, party, customer_id=f"c{number}", occasion=an_occasion(office.clock()))
+    first = at_a_browser(office, a_person(office)).get("/customers").text
+
+    assert first.index("Customer 000") < first.index("Customer 049") < first.index(">More customers</a>")
+    assert "Customer 050" not in first
+    assert ">Older<" not in first
 
 
 def test_a_list_is_the_same_in_pages_of_one(office: Office, clock: Clock, tmp_path: Path) -> None:
