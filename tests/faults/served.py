@@ -8,18 +8,21 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
 from narrows_server.settings import DATABASE_VARIABLE
 
 from ..load.reports import SignedReport, sign_chains
 from ..load.vendor import Vendor
 
 RECORDS = 20  # In each report.
+# What takes a server of its own and shows a case more: `make test` has to stay quick.
+THOROUGHLY = pytest.mark.skipif("ROUNDS" not in os.environ, reason="a part of `make faults`")
 PROGRAM = "from narrows_server.cli import main; main()"
 
 
@@ -67,11 +70,22 @@ def head_of(report: SignedReport) -> bytes:
 
 
 def start(
-    vendor: Vendor, *, workers: int = 1, before: Callable[[], None] | None = None, **environment: str
+    vendor: Vendor,
+    *,
+    workers: int = 1,
+    before: Callable[[], None] | None = None,
+    inside: Sequence[str] = (),
+    host: str = "127.0.0.1",
+    **environment: str,
 ) -> tuple[subprocess.Popen[str], int]:
-    """The process and its port, which is known before anybody answers there; *before* runs in it before all else."""
+    """
+    The process and its port, which is known before anybody answers there.
+
+    *before* runs in it before all else; *inside* is the command that runs the server's.
+    """
+    options = ["--home", str(vendor.home), "--workers", str(workers), "--host", host, "--port", "0"]
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, "serve", "--home", str(vendor.home), "--workers", str(workers)],
+        [*inside, sys.executable, "-c", PROGRAM, "serve", *options],
         env={**os.environ, DATABASE_VARIABLE: vendor.database_url, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

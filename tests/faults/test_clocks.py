@@ -7,13 +7,11 @@ What leases, alerts and customers' machines make of a jump stands in `tests/serv
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from datetime import timedelta
 from pathlib import Path
 
-import pytest
 from narrows_server.clock import utc_now
 from narrows_server.office import open_office
 from narrows_server.usage.models import IssuedReceipt
@@ -22,11 +20,10 @@ from sqlalchemy import select, text
 from ..load.vendor import Vendor, count_records
 from .clocks import TurnedClock
 from .closes import Books, close_at
-from .served import Serving, signature_of, some_reports, totals
+from .served import THOROUGHLY, Serving, signature_of, some_reports, totals
 
 HOURS, MONTHS = timedelta(hours=3), timedelta(days=40)
 JUMPS = [HOURS, -HOURS, MONTHS, -MONTHS]
-THOROUGHLY = pytest.mark.skipif("ROUNDS" not in os.environ, reason="a part of `make faults`")
 
 
 def test_a_server_whose_clock_jumps_during_intake_takes_nothing_in_until_it_is_right(
