@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -49,6 +52,28 @@ def test_a_receipt_that_the_vendor_did_not_sign_is_none(relay: SiteRelay) -> Non
     false = sign({"last_seq": 2}, typ=Typ.RECEIPT, key=a_key("somebody"))
 
     assert forward(relay.store, relay.desk.papers, lambda _: false, at=NOW).acknowledged == 0
+    assert len(bodies(relay)) == 3
+
+
+def test_an_answer_that_trickles_without_an_end_is_not_waited_for(relay: SiteRelay) -> None:
+    is_over = threading.Event()
+
+    def trickle(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n")
+            while not is_over.wait(0.05):
+                connection.sendall(b" ")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=trickle, args=(listener,))
+        thread.start()
+        send = sender_to(f"http://127.0.0.1:{listener.getsockname()[1]}", seconds_max=0.3)
+        with pytest.raises(VendorAway, match=r"no answer within 0\.3 s"):
+            forward(relay.store, relay.desk.papers, send, at=NOW)
+        is_over.set()
+        thread.join()
+
     assert len(bodies(relay)) == 3
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -100,3 +102,18 @@ def test_what_is_too_large_or_no_request_is_refused_with_a_problem(server: Relay
     assert post(server, LEASES_PATH, b"a" * (LEASE_REQUEST_BYTES_MAX + 1))[0] == 413
     assert post(server, LEASES_PATH, b"\xff")[1]["code"] == "lease_request_refused"
     assert post(server, "/v1/other", b"")[0] == 404
+
+
+@pytest.mark.parametrize("beginning", [b"POST /v1/rep", b"POST /v1/reports HTTP/1.1\r\nContent-Length: 99\r\n\r\n"])
+def test_who_asks_byte_by_byte_is_hung_up_on(server: RelayServer, beginning: bytes) -> None:
+    server.request_seconds_max = 0.3
+    with socket.create_connection(("127.0.0.1", server.server_port), timeout=30) as connection:
+        connection.sendall(beginning)
+        connection.settimeout(0.05)
+        for _ in range(600):
+            with suppress(TimeoutError, ConnectionError):
+                connection.sendall(b"x")
+                if connection.recv(1) == b"":
+                    break
+        else:
+            raise AssertionError("it waits without an end")

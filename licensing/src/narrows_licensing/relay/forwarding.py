@@ -10,7 +10,10 @@ from __future__ import annotations
 import base64
 import json
 import re
+import socket
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -27,7 +30,8 @@ from narrows_licensing.signature import TOKEN_BYTES_MAX, Typ, verify
 from narrows_licensing.strict_json import JsonRefused, read_object
 from narrows_licensing.trust import Role
 
-TIMEOUT_SECONDS: Final = 3
+TIMEOUT_SECONDS: Final = 3  # Of each wait for the network.
+CALL_SECONDS_MAX: Final = 30.0  # Of a report with its answer: 16 MiB at four megabits a second.
 ANSWER_BYTES_MAX: Final = 64 * 1024
 LINE_CHARACTERS_MAX: Final = 2 * TOKEN_BYTES_MAX
 REPORTS_FORMAT: Final = "narrows-reports/1"  # As `narrows usage export` writes it; see `narrows_metering.report_file`.
@@ -117,8 +121,8 @@ def import_lines(store: Store, papers: Papers, lines: Iterable[str], *, at: date
     return kept
 
 
-def sender_to(url: str) -> Send:
-    """Return what sends a report to the vendor's server at *url*."""
+def sender_to(url: str, *, seconds_max: float = CALL_SECONDS_MAX) -> Send:
+    """Return what sends a report to the vendor's server at *url*, each within *seconds_max*."""
     parts = urlsplit(url)
     connect = HTTPSConnection if parts.scheme == "https" else HTTPConnection
 
@@ -126,9 +130,11 @@ def sender_to(url: str) -> Send:
         connection = connect(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
         headers = {"Content-Type": "application/octet-stream", SIGNATURE_HEADER: report.signature}
         try:
-            connection.request("POST", parts.path.rstrip("/") + REPORTS_PATH, report.body, headers)
-            response = connection.getresponse()
-            body = response.read(ANSWER_BYTES_MAX)
+            connection.connect()
+            with _cut_off(connection.sock, after=seconds_max):
+                connection.request("POST", parts.path.rstrip("/") + REPORTS_PATH, report.body, headers)
+                response = connection.getresponse()
+                body = response.read(ANSWER_BYTES_MAX)
         except (OSError, HTTPException) as error:
             raise VendorAway(f"{url} cannot be reached: {error or type(error).__name__}") from error
         finally:
@@ -142,3 +148,24 @@ def sender_to(url: str) -> Send:
         return receipt if isinstance(receipt, str) else None
 
     return send
+
+
+@contextmanager
+def _cut_off(connection: socket.socket, *, after: float) -> Iterator[None]:
+    """End the connection if the block takes longer than *after* seconds: its timeout is for each wait, not for all."""
+    is_cut = threading.Event()
+
+    def cut() -> None:
+        is_cut.set()
+        with suppress(OSError):  # Closed already.
+            connection.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(after, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+    if is_cut.is_set():  # What was read may be half of it.
+        raise TimeoutError(f"no answer within {after:g} s")

@@ -8,11 +8,14 @@ ask it a few times a minute. Put it behind TLS, with its own files or a proxy.
 from __future__ import annotations
 
 import http
+import io
 import json
 import re
+import socket
 import sqlite3
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Final
+from typing import Any, Final
 
 from narrows_licensing.errors import LicensingError
 from narrows_licensing.lease_request import GIVE_BACK_PATH, LEASE_REQUEST_BYTES_MAX, LEASES_PATH
@@ -24,7 +27,8 @@ RECEIPTS_PATH: Final = "/v1/receipts/"  # And an installation's id.
 REPORT_BYTES_MAX: Final = 16 * 1024 * 1024
 SIGNATURE_HEADER: Final = "Narrows-Signature"
 SIGNATURE_CHARACTERS_MAX: Final = 8192
-QUIET_SECONDS_MAX: Final = 10  # Whoever says nothing for so long is hung up on.
+QUIET_SECONDS_MAX: Final = 10.0  # Whoever says nothing for so long is hung up on,
+REQUEST_SECONDS_MAX: Final = 60.0  # and whoever takes so long to ask, however often a byte comes.
 _INSTALLATION_ID: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -33,10 +37,29 @@ class RelayServer(ThreadingHTTPServer):
 
     daemon_threads = True
     request_queue_size = 256
+    request_seconds_max = REQUEST_SECONDS_MAX
 
     def __init__(self, address: tuple[str, int], desk: Desk) -> None:
         self.desk = desk
         super().__init__(address, _Handler)
+
+
+class _Punctual(io.RawIOBase):
+    """What comes over a connection until a deadline; after it, and after a long silence, a `TimeoutError`."""
+
+    def __init__(self, connection: socket.socket, *, seconds: float) -> None:
+        self._connection = connection
+        self._until = time.monotonic() + seconds
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the request took too long")
+        self._connection.settimeout(min(left, QUIET_SECONDS_MAX))
+        return self._connection.recv_into(buffer)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -44,6 +67,11 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = QUIET_SECONDS_MAX
     server_version = "narrows-relay"
     sys_version = ""
+
+    def setup(self) -> None:
+        super().setup()
+        # One request for a connection (HTTP/1.0), so one deadline does.
+        self.rfile = io.BufferedReader(_Punctual(self.connection, seconds=self.server.request_seconds_max))
 
     def do_GET(self) -> None:
         if self.path == "/health":
