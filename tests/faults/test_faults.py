@@ -146,6 +146,13 @@ class TestWorkers:
             assert {_patiently(server, report) for chain in chains for report in chain} == {200}
             headers = {"Authorization": f"Bearer {vendor.admin_key}"}
             heads = json.loads(server.ask("GET", "/v1/installations", headers=headers)[1])["items"]
+            # Whichever worker is asked, it shows what all have counted, the killed one too.
+            counted = [
+                float(line.rpartition(" ")[2])
+                for line in server.ask("GET", "/metrics", headers=headers)[1].decode().splitlines()
+                if line.startswith('narrows_requests_total{method="POST",route="/v1/reports"')
+            ]
+            assert sum(counted) >= 20
             assert [one["records"] for one in heads] == [6 * RECORDS, 6 * RECORDS]
             deadline = time.monotonic() + 60
             while len(set(server.workers()) - {workers[0]}) < 2 and time.monotonic() < deadline:

@@ -26,7 +26,7 @@ from ..load.vendor import Vendor, count_records, make_vendor
 from ..server.builders import Site, some_usage
 from ..server.postgres import running_postgres
 from .closes import Books, close_at
-from .served import Serving, serving, some_reports, start, totals
+from .served import THOROUGHLY, Serving, serving, some_reports, start, totals
 
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
 CONTRACTS_PER_ROUND = 6
@@ -107,6 +107,29 @@ def test_a_server_whose_database_goes_away_while_it_starts_ends_as_failed(tmp_pa
         postgres.stop(signal.SIGQUIT)
         process.send_signal(signal.SIGCONT)
         assert process.wait(timeout=60) == 1
+
+
+@THOROUGHLY
+def test_workers_wait_for_a_database_that_is_away_and_none_is_started_in_their_place(tmp_path: Path) -> None:
+    with running_postgres(is_durable=False) as postgres:
+        vendor = make_vendor(tmp_path / "home", postgres.fresh_database())
+        ((report,),) = some_reports(vendor, 1)
+        process, port = start(vendor, workers=2)
+        try:
+            process.send_signal(signal.SIGSTOP)
+            postgres.stop(signal.SIGQUIT)
+            process.send_signal(signal.SIGCONT)
+            server = Serving(process, port)
+            while len(first := server.workers()) < 2:
+                time.sleep(0.05)
+            time.sleep(1)  # Time enough to fail and be replaced, for whoever would.
+            postgres.restart(signal.SIGQUIT)
+            assert server.send(report) == 200
+            assert server.workers() == first
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=60) == 0
+        assert count_records(vendor) == totals([report])
 
 
 def _send_all(server: Serving, chain: list[SignedReport], refused: list[int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -17,15 +18,18 @@ from narrows_metering.testing import GB, a_delivery, a_receipt, a_receipt_token,
 from narrows_metering.transparency import leaf_hash, log_entry
 from narrows_server import audit, schema
 from narrows_server.audit import AuditRow, Occasion
+from narrows_server.cli import app
 from narrows_server.contracts.service import document_on
 from narrows_server.database import Database
 from narrows_server.office import Office
+from narrows_server.settings import DATABASE_VARIABLE
 from narrows_server.transparency.models import PendingLeaf
 from narrows_server.transparency.service import merge
 from narrows_server.usage import repository
 from narrows_server.usage.partitions import tables_of_its_own
 from sqlalchemy import Connection, MetaData, Table, select, text
-from sqlalchemy.exc import DatabaseError, StatementError
+from sqlalchemy.exc import DatabaseError, OperationalError, StatementError
+from typer.testing import CliRunner
 
 from .builders import NOW
 from .postgres import Postgres
@@ -235,3 +239,20 @@ def write_fourth_revision(connection: Connection, document: str) -> None:
     for name, values in rows:
         table = Table(name, MetaData(), autoload_with=connection)
         connection.execute(table.insert().values(dict(zip(table.c.keys(), values, strict=True))))
+
+
+def test_a_database_that_takes_a_connection_and_says_nothing_is_not_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        # Two seconds are the shortest that libpq knows; ours, unless the URL says otherwise, are ten.
+        database = Database(f"postgresql+psycopg://narrows@127.0.0.1:{silent.getsockname()[1]}/x?connect_timeout=2")
+        with pytest.raises(OperationalError, match="timeout"), database.snapshot() as session:
+            session.execute(text("SELECT 1"))
+        database.close()
+
+
+def test_a_command_says_in_a_sentence_that_the_database_is_away(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(DATABASE_VARIABLE, "postgresql+psycopg://narrows@/x?host=/nonexistent")
+    done = CliRunner().invoke(app, ["serve", "--home", str(home)])
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: the database does not answer: ")
+    assert len(done.stderr.splitlines()) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
+from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
@@ -109,12 +110,18 @@ PAGES = (
 READ_BY_THEMSELVES = frozenset({"/v1/reports", "/v1/leases", "/v1/leases/give-back", "/v1/license-log"})
 
 
-def create_app(office: Office, *, rates: Rates | None = None, single_sign_on: SingleSignOn | None = None) -> FastAPI:
+def create_app(
+    office: Office,
+    *,
+    rates: Rates | None = None,
+    single_sign_on: SingleSignOn | None = None,
+    shared_metrics: Path | None = None,
+) -> FastAPI:
     """
     The application that answers for *office*; who opened the office closes it.
 
     Without *rates* nobody is limited: who serves the world says how often it may ask. *single_sign_on* takes the place
-    of what the settings say.
+    of what the settings say. *shared_metrics* is the folder in which one of several workers counts.
     """
     # The interactive pages of the framework load scripts from a public network; the description itself stays.
     app = FastAPI(
@@ -136,7 +143,7 @@ def create_app(office: Office, *, rates: Rates | None = None, single_sign_on: Si
     app.add_middleware(BodyLimits, exempt=READ_BY_THEMSELVES)
     if rates is not None:
         app.add_middleware(RateLimits, rates=rates)
-    app.state.metrics = Metrics(office)
+    app.state.metrics = Metrics(office, shared=shared_metrics)
     app.add_middleware(Observing, metrics=app.state.metrics)
     app.add_middleware(problems.RequestIds)
     return app

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Engine, MetaData, create_engine, event, text
+from sqlalchemy import DateTime, Dialect, Engine, MetaData, create_engine, event, make_url, text
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
@@ -21,6 +22,14 @@ _READ_ONLY = "narrows_read_only"
 BUSY_TIMEOUT_SECONDS = 30
 POOL_KEPT = 10
 POOL_MAX = 40  # As many threads as a web server answers requests with: none of them waits for a connection.
+# For a database that is gone without a word: libpq's own limits are hours. What the URL says comes first.
+PATIENCE = {
+    "connect_timeout": 10,  # In seconds, until it has let us in.
+    "tcp_user_timeout": 30_000,  # In milliseconds, until what was sent is acknowledged.
+    "keepalives_idle": 30,  # In seconds: a connection on which nothing comes is asked for a sign of life,
+    "keepalives_interval": 10,  # and again,
+    "keepalives_count": 3,  # before it is given up.
+}
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -72,6 +81,11 @@ def try_alone(session: Session, key: int) -> bool:
     return bool(session.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": key}))
 
 
+def reason_of(error: SQLAlchemyError) -> str:
+    """What the database, or the way to it, said; in one line, without the statement."""
+    return (str(getattr(error, "orig", None) or error).splitlines() or [type(error).__name__])[0]
+
+
 class Database:
     """The engine and its sessions. Close it when done; every thread may share it."""
 
@@ -110,7 +124,14 @@ class Database:
 
 def _engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True, pool_size=POOL_KEPT, max_overflow=POOL_MAX - POOL_KEPT)
+        chosen = make_url(url).query
+        return create_engine(
+            url,
+            pool_pre_ping=True,
+            pool_size=POOL_KEPT,
+            max_overflow=POOL_MAX - POOL_KEPT,
+            connect_args={name: value for name, value in PATIENCE.items() if name not in chosen},
+        )
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

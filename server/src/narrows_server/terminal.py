@@ -17,8 +17,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy.exc import OperationalError
 from typer.core import TyperGroup
 
+from narrows_server.database import reason_of
 from narrows_server.errors import HomeMissing, Invalid, ServerError
 from narrows_server.office import Office, open_office
 from narrows_server.settings import HOME_VARIABLE, Settings
@@ -43,8 +45,15 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except ServerError as error:
-            Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]error:[/] {_plain(error.detail)}")
+            _say_error(error.detail)
             raise typer.Exit(EXIT_USAGE if isinstance(error, HomeMissing | Invalid) else EXIT_ATTENTION) from error
+        except OperationalError as error:
+            _say_error(f"the database does not answer: {reason_of(error)}")
+            raise typer.Exit(EXIT_ATTENTION) from error
+
+
+def _say_error(sentence: str) -> None:
+    Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]error:[/] {_plain(sentence)}")
 
 
 def group(summary: str) -> typer.Typer:

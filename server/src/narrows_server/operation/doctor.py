@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from narrows_server import schema
 from narrows_server.audit import AuditRow, verify_chain
-from narrows_server.database import Database
+from narrows_server.database import Database, reason_of
 from narrows_server.errors import ServerError
 from narrows_server.keyring import open_keyring
 from narrows_server.settings import Settings
@@ -119,10 +119,8 @@ def _database(database: Database, at: datetime) -> Iterator[Finding]:
         yield Finding(check="database", outcome=Outcome.BAD, detail=str(error), todo="narrows-server init")
         return
     except SQLAlchemyError as error:
-        detail = str(getattr(error, "orig", None) or error).splitlines()[0]
-        yield Finding(
-            check="database", outcome=Outcome.BAD, detail=f"{kind}: {detail}", todo="start it, or mend its URL"
-        )
+        detail = f"{kind}: {reason_of(error)}"
+        yield Finding(check="database", outcome=Outcome.BAD, detail=detail, todo="start it, or mend its URL")
         return
     yield Finding(check="database", outcome=Outcome.GOOD, detail=f"{kind}, schema up to date")
     with database.snapshot() as session:

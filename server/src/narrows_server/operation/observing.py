@@ -8,14 +8,17 @@ ids, no query, no header and no body: whoever may read logs is not thereby told 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final, TextIO
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -40,21 +43,37 @@ _SHARED: Final[list[Any]] = [
 
 
 class Metrics:
-    """The registry of one application, so that two in one process do not count for each other."""
+    """
+    The registry of one application, so that two in one process do not count for each other.
 
-    def __init__(self, office: Office) -> None:
+    One of several workers counts in files in *shared*, as `share_metrics` has it, and shows the sum of all.
+    """
+
+    def __init__(self, office: Office, *, shared: Path | None = None) -> None:
         self.registry = CollectorRegistry()
+        if shared is not None:
+            MultiProcessCollector(self.registry, path=str(shared))  # type: ignore[no-untyped-call]
+        own = self.registry if shared is None else None
         self.requests = Counter(
-            "narrows_requests_total", "Requests answered.", ("method", "route", "status"), registry=self.registry
+            "narrows_requests_total", "Requests answered.", ("method", "route", "status"), registry=own
         )
         self.seconds = Histogram(
             "narrows_request_seconds",
             "From the first byte of a request to the last of its answer.",
             ("method", "route"),
             buckets=SECONDS,
-            registry=self.registry,
+            registry=own,
         )
         self.registry.register(_Books(office))
+
+
+def share_metrics(folder: Path) -> None:
+    """
+    Have the processes that are started from now on count in files in *folder*, so that each can show the sum of all.
+
+    The library takes that from the environment, at the moment at which it is first imported.
+    """
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 
 class _Books(Collector):
