@@ -35,7 +35,7 @@ browser: install ## Every flow and every page as every role in Chromium, with ax
 	@$(BIN)/python -m tests.browser.run --pictures "$(or $(PICTURES),demo-output/pictures)" $(ARGS)
 
 test: install check ## Lint, types, import contracts and all tests; the server's on DATABASE=both, sqlite or postgresql
-	@$(BIN)/pytest -n auto --dist worksteal --database $(or $(DATABASE),sqlite)
+	@$(BIN)/pytest -n auto --dist worksteal --database $(or $(DATABASE),both)
 
 check: install ## Lint, types and import contracts only
 	@$(BIN)/ruff check .
