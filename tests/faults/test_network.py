@@ -144,6 +144,13 @@ def _await_cut(line: Line, program: subprocess.Popen[str]) -> None:
         time.sleep(0.001)
 
 
+@THOROUGHLY
+def test_what_is_too_much_for_a_slow_line_at_once_arrives_in_smaller_reports(line: Line) -> None:
+    line.link.delay_seconds = 0.05  # A packet; all records together are some 150.
+    line.report_until_it_is_taken()
+    line.require_everything_once()
+
+
 @contextmanager
 def _server(vendor: Vendor, network: Network) -> Iterator[str]:
     process, port = start(vendor, inside=network.server, host=SERVER)

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 from narrows.errors import ReportRejected, UsageError
-from narrows.reporting.client import ANSWER_BYTES_MAX, MeteringClient
+from narrows.reporting.client import ANSWER_BYTES_MAX, CallOverdue, MeteringClient
 from narrows.reporting.deadline import Deadline, DeadlinePassed
 from narrows.settings import Settings
 
@@ -75,7 +75,7 @@ class TestDeadline:
         with a_server(behave) as url, MeteringClient(url, timeout_seconds=SOON) as client:
             for _ in range(2):  # And the next one is not held up by it.
                 started = time.monotonic()
-                with pytest.raises(UsageError, match="Nothing is lost"):
+                with pytest.raises(CallOverdue, match="Nothing is lost"):
                     client.send_report(b"report", "signature")
                 assert time.monotonic() - started < 10 * SOON
                 # The connection is cut, so the thread that waited for it ends too, though the server goes on.
@@ -83,6 +83,13 @@ class TestDeadline:
                     if thread.name == "narrows-call":
                         thread.join(10)
                         assert not thread.is_alive()
+
+    def test_where_nobody_listens_a_smaller_call_would_not_do(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        with MeteringClient(f"http://127.0.0.1:{port}") as client, pytest.raises(UsageError) as raised:
+            client.send_report(b"report", "signature")
+        assert type(raised.value) is UsageError
 
     def test_a_call_that_cannot_be_ended_leaves_one_thread_and_no_more(self) -> None:
         hangs = threading.Event()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import httpx
 import pytest
 from narrows.errors import UsageError
 from narrows.reporting.client import MeteringClient
@@ -97,6 +98,39 @@ class TestPreview:
         assert books_of(machine) == (2, 0)
         send(vendor, machine)
         assert preview_reports(settings=machine, clock=vendor.clock) is None
+
+
+class TestSlowLine:
+    def test_what_does_not_arrive_in_time_is_sent_in_smaller_reports(self, vendor: Vendor) -> None:
+        machine = vendor.equip()
+        vendor.record(machine, *range(1, 1_000))
+        sizes = list[int]()
+
+        def slow(request: httpx.Request) -> None:
+            sizes.append(len(decode_report(request.content).records))
+            if sizes[-1] > 200:
+                raise httpx.ReadTimeout("")
+
+        send_reports(settings=machine, connect=connect_by(vendor.wire(slow)), clock=vendor.clock)
+
+        assert sizes == [1_000, *[125] * 8]
+        assert books_of(machine) == (1_000, 1_000)
+        assert vendor.delivered() == sum(range(1_000))
+
+    def test_a_server_that_never_answers_is_asked_three_times_and_nothing_is_lost(self, vendor: Vendor) -> None:
+        machine = vendor.equip()
+        vendor.record(machine, *range(1, 1_000))
+        sizes = list[int]()
+
+        def silent(request: httpx.Request) -> None:
+            sizes.append(len(decode_report(request.content).records))
+            raise httpx.ReadTimeout("")
+
+        with pytest.raises(UsageError, match="Nothing is lost"):
+            send_reports(settings=machine, connect=connect_by(vendor.wire(silent)), clock=vendor.clock)
+
+        assert sizes == [1_000, 125, 100]
+        assert books_of(machine) == (1_000, 0)
 
 
 class TestAirGap:

@@ -40,6 +40,10 @@ class Inclusion:
     path: tuple[bytes, ...]
 
 
+class CallOverdue(UsageError):
+    """The server was reached, and its answer was not there when the call's time was up. A smaller call may do."""
+
+
 class MeteringClient:
     """
     Sends reports to one server, and asks its log; a context manager.
@@ -59,6 +63,7 @@ class MeteringClient:
     ) -> None:
         self.url = url
         self._streams = list[Any]()  # Open connections, to be cut when a call is overdue.
+        self._was_reached = False  # When the last call was cut.
         self._deadline = Deadline(timeout_seconds, abandon=self._cut) if transport is None else None
         try:
             verify: ssl.SSLContext | bool = ssl.create_default_context(cafile=ca_bundle) if ca_bundle else True
@@ -125,7 +130,9 @@ class MeteringClient:
         try:
             status, headers, body = self._deadline.call(exchange) if self._deadline else exchange()
         except (httpx.HTTPError, httpx.InvalidURL, DeadlinePassed, OSError) as error:
-            raise UsageError(
+            was_reached, self._was_reached = self._was_reached, False
+            is_overdue = was_reached or isinstance(error, httpx.WriteTimeout | httpx.ReadTimeout)
+            raise (CallOverdue if is_overdue else UsageError)(
                 f"can't reach {self.url}: {error or type(error).__name__}. Nothing is lost; try again later."
             ) from error
         document = _object(body)
@@ -143,6 +150,7 @@ class MeteringClient:
 
     def _cut(self) -> None:
         """Wake whoever waits for the network: the only way to end a call from another thread."""
+        self._was_reached = bool(self._streams)
         for stream in self._streams:
             with suppress(OSError, AttributeError):  # A connection that has become a TLS one, or is closed.
                 stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)

@@ -28,7 +28,10 @@ class Deadline:
 
     def call(self, function: Callable[[], T]) -> T:
         """What *function* returns or raises; DeadlinePassed if it does neither in time."""
-        # A thread that hangs is waited for before there is another one: they must not heap up.
+        # A thread that hangs is waited for before there is another one: they must not heap up. One that was made to end
+        # needs a moment for it.
+        if self._overdue is not None:
+            self._overdue.join(self._seconds / 10)
         if self._overdue is not None and self._overdue.is_alive():
             raise DeadlinePassed("the call before this one still hangs")
         self._overdue = None

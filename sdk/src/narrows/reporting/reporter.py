@@ -21,11 +21,12 @@ from narrows_metering.report import REPORT_RECORDS_MAX, decode_report, next_repo
 
 from narrows.errors import ReportRejected, UsageError
 from narrows.installation import Installation
-from narrows.reporting.client import MeteringClient
+from narrows.reporting.client import CallOverdue, MeteringClient
 from narrows.settings import Settings
 from narrows.usage.machine import Meter, Retired, open_retired, reidentify, translated
 from narrows.version import VERSION
 
+RECORDS_AT_LEAST: Final = 100  # In a report, if there are as many: some ten kilobytes.
 HANDOVERS_MAX: Final = 8  # In one round; a server that contradicts every name that we take has another problem.
 
 
@@ -220,6 +221,13 @@ class _Round:
             start = ledger.acknowledged() if sent is None else sent
             try:
                 token = self._client.send_report(*upcoming)
+            except CallOverdue:
+                # Too much at once for this line, or for a server that is busy; the same again would fare the same.
+                waiting = min(self._records_max, ledger.own_seq() - start)
+                if waiting <= RECORDS_AT_LEAST:
+                    raise
+                self._records_max = max(RECORDS_AT_LEAST, waiting // 8)
+                continue
             except ReportRejected as rejected:
                 if rejected.code == "conflict" and rejected.expected_seq is None:
                     return _contradiction(ledger, rejected)
