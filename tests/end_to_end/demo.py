@@ -75,10 +75,10 @@ def excerpt(clip: Path, target: Path) -> Path:
     """The first frames of *clip*, lossless, in *target*."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with Source(clip) as source:
-        shape = source.description
-        kept = Y4MTarget(target, width=shape.width, height=shape.height, frame_rate=source.frame_rate)
-        for timed in islice(source.pictures(), EXCERPT_FRAMES):
-            kept.write(timed.picture)
+        pictures = [timed.picture for timed in islice(source.pictures(), EXCERPT_FRAMES)]
+        kept = Y4MTarget(target, width=pictures[0].width, height=pictures[0].height, frame_rate=source.frame_rate)
+        for picture in pictures:
+            kept.write(picture)
         kept.finish()
     return target
 
