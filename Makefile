@@ -34,8 +34,8 @@ serve: install ## A server with half a year of business, to look at: PORT=8080; 
 browser: install ## Every flow and every page as every role in Chromium, with axe; pictures into PICTURES=demo-output/pictures
 	@$(BIN)/python -m tests.browser.run --pictures "$(or $(PICTURES),demo-output/pictures)" $(ARGS)
 
-test: install check ## Lint, types, import contracts and all tests; the server's on DATABASE=both, sqlite or postgresql
-	@$(BIN)/pytest -n auto --dist worksteal --database $(or $(DATABASE),both)
+test: install check ## Lint, types, import contracts and all tests; the server's on DATABASE=sqlite, postgresql or both
+	@$(BIN)/pytest -n auto --dist worksteal --database $(or $(DATABASE),sqlite)
 
 check: install ## Lint, types and import contracts only
 	@$(BIN)/ruff check .

@@ -49,11 +49,14 @@ class Serving:
     def ask(
         self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
     ) -> tuple[int, bytes]:
+        """The status and the body; raises OSError when the server is gone, or goes before it has said all."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, body=body, headers=headers or {})
             answer = connection.getresponse()
             return answer.status, answer.read()
+        except http.client.IncompleteRead as error:
+            raise ConnectionResetError("an answer ended in the middle") from error
         finally:
             connection.close()
 

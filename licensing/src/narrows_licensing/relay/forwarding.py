@@ -165,6 +165,9 @@ def _cut_off(connection: socket.socket, *, after: float) -> Iterator[None]:
     timer.start()
     try:
         yield
+    except (OSError, HTTPException):  # Which may come of the cut.
+        if not is_cut.is_set():
+            raise
     finally:
         timer.cancel()
     if is_cut.is_set():  # What was read may be half of it.
