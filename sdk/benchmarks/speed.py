@@ -138,9 +138,10 @@ def _on_onnx(network: Any, features: Any) -> Callable[[], object]:
     import io
     import warnings
 
-    import onnxruntime
     import torch
+    from narrows.codec.onnx_runtime import onnx_runtime
 
+    onnxruntime = onnx_runtime()
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -26,6 +26,7 @@ def test_a_users_test_encodes_without_a_vendor_and_touches_nothing_else(
     assert result.frame_count == 3
     assert narrows.usage_status(settings).unreported == 2  # The ledger's own beginning, and the encode.
     assert not (tmp_path / "elsewhere").exists()
+    assert {path.name for path in (tmp_path / "cache").glob("*")} <= {"narrows"}
 
 
 def test_the_same_arguments_give_the_same_picture() -> None:

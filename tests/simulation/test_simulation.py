@@ -17,8 +17,9 @@ from .oracle import SERVER, Oracle
 from .run import FAULTS, Summary, describe, memory, play, play_all
 from .world import Outcome
 
-SEEDS = 120  # `make simulate` plays 2,000 and more.
-JOBS = 1  # Other tests have the other processor.
+SEEDS = 2_000
+JOBS = 2
+CLONES_AND_RESTORES = 1_000
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,8 @@ def summary() -> Summary:
     return summary
 
 
-class TestSeeds:
+@pytest.mark.slow
+class TestTwoThousandSeeds:
     def test_none_differs_from_the_oracle(self, summary: Summary) -> None:
         assert summary.seeds == SEEDS
         assert not summary.failed, "\n\n".join(describe(outcome) for outcome in summary.failed[:3])
@@ -38,9 +40,9 @@ class TestSeeds:
         assert summary.unused() == []
         assert len(summary.faults) == len(FAULTS)
 
-    def test_half_of_them_clone_and_restore_machines(self, summary: Summary) -> None:
+    def test_a_thousand_of_them_clone_and_restore_machines(self, summary: Summary) -> None:
         copying = sum(count for family, count in summary.families.items() if family in COPYING)
-        assert copying >= SEEDS // 2 - 1
+        assert copying >= CLONES_AND_RESTORES - 1
 
 
 COPYING = {"copies", "copies again", "everything"}

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from narrows.codec import acceleration
 from narrows.codec.decoder import FrameDecoder
 from narrows.codec.export import export_onnx
+from narrows.codec.onnx_runtime import onnx_runtime
 from narrows.codec.pieces import SCALES, Piece, pieces_of
 from narrows.codec.weights import ready_model, shipped_model
 from narrows.media.picture import Picture
@@ -40,7 +40,7 @@ def inputs_of(piece: Piece, height: int, width: int) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("name", PIECES)
 def test_an_exported_piece_computes_what_torch_does_at_any_size(name: str) -> None:
     piece = PIECES[name]
-    session = onnxruntime.InferenceSession(acceleration.exported(piece), providers=["CPUExecutionProvider"])
+    session = onnx_runtime().InferenceSession(acceleration.exported(piece), providers=["CPUExecutionProvider"])
     taken = {port.name for port in session.get_inputs()}
 
     for height, width in ((112, 80), (48, 160)):
@@ -96,7 +96,7 @@ def test_the_export_says_what_its_files_take_and_give(tmp_path: Path) -> None:
     assert manifest["model_id"] == shipped_model().model_id.hex()
     assert {sum(table) for table in manifest["tables"]} == {manifest["table_total"]}
     for name, described in manifest["pieces"].items():
-        session = onnxruntime.InferenceSession(result.folder / f"{name}.onnx", providers=["CPUExecutionProvider"])
+        session = onnx_runtime().InferenceSession(result.folder / f"{name}.onnx", providers=["CPUExecutionProvider"])
         taken = {port.name: port.shape[1] for port in session.get_inputs() if port.name != "condition"}
         assert taken == {key: port["width"] for key, port in described["inputs"].items()}
         assert [port.name for port in session.get_outputs()] == list(described["outputs"])

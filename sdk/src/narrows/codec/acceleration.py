@@ -26,6 +26,7 @@ from torch import Tensor
 from narrows.codec.condition import Condition
 from narrows.codec.entropy_model import EntropyModel
 from narrows.codec.model import Model
+from narrows.codec.onnx_runtime import onnx_runtime
 from narrows.codec.pieces import Piece, condition_values, pieces_of
 
 OPSET = 20
@@ -134,8 +135,7 @@ def _first_pass(entropy: EntropyModel, run: _Session) -> Callable[..., Any]:
 @lru_cache(maxsize=1)
 def _share_memory() -> None:
     """One arena for all graphs: each with its own would keep what it once needed, ten times over."""
-    import onnxruntime
-
+    onnxruntime = onnx_runtime()
     kind = onnxruntime.OrtMemoryInfo(
         "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
     )
@@ -146,8 +146,7 @@ class _Session:
     """One graph, ready to run on one thread: frames are what runs side by side."""
 
     def __init__(self, piece: Piece, graph: bytes) -> None:
-        import onnxruntime
-
+        onnxruntime = onnx_runtime()
         _share_memory()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1

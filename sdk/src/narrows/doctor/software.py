@@ -118,7 +118,9 @@ def _examine_onnx() -> Finding:
         todo = 'to code and decode faster: pip install "narrows[fast]"'
         return Finding(check="onnxruntime", outcome=Outcome.SKIPPED, detail=detail, todo=todo)
     try:
-        import onnxruntime
+        from narrows.codec.onnx_runtime import onnx_runtime
+
+        onnxruntime = onnx_runtime()
     except (ImportError, OSError) as error:
         todo = "pip install --force-reinstall onnxruntime, or choose --engine torch"
         return Finding(check="onnxruntime", outcome=Outcome.BAD, detail=f"can't be loaded: {error}", todo=todo)
