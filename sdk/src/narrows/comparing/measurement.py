@@ -9,15 +9,13 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 
 from narrows.comparing.anchors import Anchor
 from narrows.comparing.bench import OURS, Bench, Point, Still
 from narrows.comparing.curves import Curve, bd_rate, setting_at_rate
 from narrows.errors import VideoError
-from narrows.media.raw import Y4MTarget
-from narrows.media.video import Source
+from narrows.media.excerpt import excerpt
 from narrows.options import Preset, Tune
 from narrows.settings import Settings
 from narrows.shown import Shown
@@ -79,7 +77,7 @@ def compare(
     with tempfile.TemporaryDirectory(prefix="narrows-compare-") as name:
         folder = Path(name)
         steps.begin("reading the clip")
-        reference = _excerpt(clip, folder / "reference.y4m", frames)
+        reference = excerpt(clip, folder / "reference.y4m", frames)
         bench = Bench(reference, folder, settings=settings, license=license, preset=preset, tune=tune)
         points: list[Point] = []
         for crf in crfs:
@@ -150,19 +148,3 @@ class _Steps:
     def done(self) -> None:
         if self._tell:
             self._tell("done", self._total, self._total)
-
-
-def _excerpt(clip: Path, target: Path, frames: int | None) -> Path:
-    """The first *frames* of *clip* as Y4M, so that every encoder gets the same samples."""
-    with Source(clip) as source:
-        pictures = (timed.picture for timed in source.pictures())
-        chosen = islice(pictures, frames)
-        first = next(chosen, None)
-        if first is None:
-            raise VideoError(f"can't read {clip}: it has no frames")
-        output = Y4MTarget(target, width=first.width, height=first.height, frame_rate=source.frame_rate)
-        output.write(first)
-        for picture in chosen:
-            output.write(picture)
-        output.finish()
-    return target
