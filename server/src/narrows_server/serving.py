@@ -108,8 +108,8 @@ def make_app(settings: Settings, clock: Callable[[], datetime], *, shared_metric
     """
     set_up_log()
     stack = ExitStack()
-    open_ = _open if shared_metrics is None else _open_patiently
-    office = open_(stack, settings, clock)
+    enter = _open_office if shared_metrics is None else _open_patiently
+    office = enter(stack, settings, clock)
     app = create_app(office, rates=office.settings.rates, shared_metrics=shared_metrics)
     if settings.is_traced:
         tracing.trace(app, office.database)
@@ -126,10 +126,6 @@ def make_app(settings: Settings, clock: Callable[[], datetime], *, shared_metric
 
 
 def _open_office(stack: ExitStack, settings: Settings, clock: Callable[[], datetime]) -> Office:
-    return stack.enter_context(open_office(settings, clock=clock))
-
-
-def _open(stack: ExitStack, settings: Settings, clock: Callable[[], datetime]) -> Office:
     return stack.enter_context(open_office(settings, clock=clock))
 
 
