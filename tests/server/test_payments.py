@@ -281,7 +281,7 @@ def some_event(session: Session, dice: random.Random) -> None:
             service.reverse(session, payment, reversed_on=TODAY, occasion=LATER)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32))
 def test_after_any_sequence_of_events_the_books_are_right(session: Session, seed: int) -> None:
     dice = random.Random(seed)
